@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""LiteNormConfig: what a core is built with, and every width that follows from it."""
+
+from dataclasses import dataclass
+
+from litenorm.accel import constants as c
+from litenorm.accel.formats import FORMAT_BITS, FORMATS
+
+BACKENDS = ("parallel",)
+
+
+@dataclass(frozen=True)
+class LiteNormConfig:
+    """Configuration of one core.
+
+    lanes       elements per beat: 1, 2, 4, 8 or 16
+    max_length  longest row, elements: 2 to 1024, or to 4096 when only softmax is built
+    ops         operations that are built: "softmax", "layernorm", "rmsnorm"
+    formats     softmax output formats that are built: names of `formats.FORMATS`
+    inputs      element types of a row that are built: "s8", "s16"; s16 sizes the datapath for both
+    affine      build gamma, beta and requantization behind LayerNorm and RMSNorm
+    backend     "parallel": one beat a cycle
+
+    Results depend on the back end alone: `lanes`, and `max_length` up to 1024, do not change a single code.
+    ValueError says which values are good.
+    """
+
+    lanes: int = 4
+    max_length: int = 1024
+    ops: tuple = c.OPS
+    formats: tuple = tuple(FORMATS)
+    inputs: tuple = tuple(c.INPUTS)
+    affine: bool = True
+    backend: str = "parallel"
+
+    def __post_init__(self):
+        if self.lanes not in c.LANES:
+            raise ValueError(f"lanes is {self.lanes!r}; good: {', '.join(map(str, c.LANES))}")
+        for field, known in (("ops", c.OPS), ("formats", FORMATS), ("inputs", c.INPUTS)):
+            names = getattr(self, field)
+            if isinstance(names, str):
+                names = (names,)
+            bad = [n for n in names if n not in known]
+            if bad or not names:
+                raise ValueError(f"{field} is {tuple(names)!r}; good: one or more of {', '.join(known)}")
+            # One order, no doubles: equal cores are equal configs, and caches hit.
+            object.__setattr__(self, field, tuple(n for n in known if n in names))
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend is {self.backend!r}; good: {', '.join(BACKENDS)}")
+        limit = c.MAX_LENGTH_LAYERNORM if self.has_norm else c.MAX_LENGTH_SOFTMAX
+        if not isinstance(self.max_length, int) or not 2 <= self.max_length <= limit:
+            raise ValueError(f"max_length is {self.max_length!r}; good: 2 to {limit} for ops {', '.join(self.ops)}")
+
+    # What is built -------------------------------------------------------------------------------------------
+
+    @property
+    def has_softmax(self):
+        return "softmax" in self.ops
+
+    @property
+    def has_norm(self):
+        """LayerNorm or RMSNorm is built."""
+        return "layernorm" in self.ops or "rmsnorm" in self.ops
+
+    @property
+    def has_affine(self):
+        return self.affine and self.has_norm
+
+    # Streams -------------------------------------------------------------------------------------------------
+
+    @property
+    def input_bits(self):
+        """Bits of one element of the core's sink."""
+        return max(c.INPUTS[n] for n in self.inputs)
+
+    @property
+    def length_bits(self):
+        """Bits of a row length, 0 to max_length."""
+        return self.max_length.bit_length()
+
+    def beats(self, length):
+        """Beats of a row of `length` elements."""
+        return -(-length // self.lanes)
+
+    @property
+    def max_beats(self):
+        return self.beats(self.max_length)
+
+    # Softmax -------------------------------------------------------------------------------------------------
+
+    @property
+    def fraction_bits(self):
+        """FB: bits of the carried fraction. N truncations of 2^-FB each lose at most 1/4 ulp."""
+        return max(c.MIN_FRACTION_BITS, (self.max_length - 1).bit_length() + 2)
+
+    @property
+    def exp_sum_bits(self):
+        """Bits of S, the sum of up to max_length e's of at most 2^EXP_BITS."""
+        return (self.max_length << c.EXP_BITS).bit_length()
+
+    # LayerNorm -----------------------------------------------------------------------------------------------
+
+    @property
+    def sum_bits(self):
+        """Bits of the signed sum of a row's elements."""
+        return self.input_bits + (self.max_length - 1).bit_length()
+
+    @property
+    def square_sum_bits(self):
+        """Bits of the sum of a row's squares, each at most 2^(2 * input_bits - 2)."""
+        return (self.max_length << (2 * self.input_bits - 2)).bit_length()
+
+    @property
+    def variance_bits(self):
+        """Bits of V = N * sum(x^2) - (sum x)^2 plus the eps term."""
+        return max((self.max_length**2 << (2 * self.input_bits - 2)).bit_length(), c.EPS_BITS) + 1
+
+    # The normalizer ------------------------------------------------------------------------------------------
+
+    @property
+    def format_bits(self):
+        return FORMAT_BITS
+
+    @property
+    def accumulator_bits(self):
+        """Bits of the prefix sums, modulo which the telescoping works: 17 integer bits tell all outputs apart."""
+        return c.CODE_BITS + 1 + self.fraction_bits
