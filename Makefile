@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+#
+# `make demo` and `make test` set up everything they need: see .ci/setup.
+
+PYTHON   := .venv/bin/python
+LITENORM := .venv/bin/litenorm
+
+# Test processes: one per core of the smallest machine that the suite is meant for.
+JOBS ?= 2
+
+.PHONY: help demo test lint setup setup-test clean
+
+help:
+	@echo "make demo    run one transformer layer on the simulated SoC and compare it with the NumPy reference"
+	@echo "make test    run all tests"
+	@echo "make lint    run ruff"
+	@echo "make setup   only set up: Debian packages and the Python environment in .venv"
+	@echo "make clean   remove build/ and .venv"
+	@echo
+	@echo "After make setup: .venv/bin/litenorm --help"
+
+demo: setup
+	@$(LITENORM) sim --workload layer --intro
+
+test: setup-test
+	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal
+
+lint: setup-test
+	@$(PYTHON) -m ruff check .
+
+setup:
+	@.ci/setup run
+
+setup-test:
+	@.ci/setup test
+
+clean:
+	rm -rf build .venv

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+"""Packaging: each top-level folder becomes one part of the namespace package `litenorm`."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+
+FOLDERS = ("accel", "soc", "firmware", "sim", "nn")
+
+# Files other than Python that the package needs at run time.
+PACKAGE_DATA = {
+    "litenorm.firmware": ["*.c", "*.h", "*.S", "*.ld", "Makefile"],
+    "litenorm.sim": ["*.cpp"],
+    "litenorm.nn": ["data/*"],
+}
+
+
+def packages():
+    """Map each import name to its folder: `accel` to `litenorm.accel`, and the same for folders inside it."""
+    found = {}
+    for folder in FOLDERS:
+        for init in sorted((HERE / folder).rglob("__init__.py")):
+            path = init.parent.relative_to(HERE)
+            found["litenorm." + ".".join(path.parts)] = path.as_posix()
+    return found
+
+
+def requirements(name):
+    """The direct requirements: the lines of the first paragraph of a requirements file."""
+    direct = (HERE / name).read_text().split("\n\n")[0]
+    lines = (line.split("#")[0].strip() for line in direct.splitlines())
+    return [line for line in lines if line and not line.startswith(("-r", "setuptools"))]
+
+
+setup(
+    name="litenorm",
+    version="0.1.0",
+    description="Softmax, LayerNorm and RMSNorm for RISC-V SoCs, normalized by construction",
+    license="BSD-2-Clause",
+    python_requires=">=3.11",
+    packages=list(packages()),
+    package_dir=packages(),
+    package_data=PACKAGE_DATA,
+    install_requires=requirements("requirements.txt"),
+    extras_require={
+        "test": requirements("requirements-test.txt"),
+        # Training of the small GPT, and comparison of a checkpoint with its own framework.
+        "models": ["torch==2.13.0"],
+    },
+    entry_points={"console_scripts": ["litenorm = litenorm.sim.cli:main"]},
+)
