@@ -52,8 +52,8 @@ def softmax(x, scale, fmt="u16_q15", length=None, config=None):
     gain, shift = reciprocal(total, fmt, config)
     out = telescope((e * gain[:, None]) >> shift[:, None], config)
     if fmt.capped:
-        hot = one_hot(total, fmt)
-        out[hot] = one_hot_rows(e[hot], lengths[hot], fmt)
+        last = np.take_along_axis(e, lengths[:, None] - 1, axis=1)[:, 0]
+        out = cap(out, total, last == 1 << c.EXP_BITS, lengths, fmt)
     return (out + fmt.zero_point).astype(fmt.dtype).reshape(shape)
 
 
@@ -119,25 +119,30 @@ def telescope(z, config):
     return np.diff(running, axis=1, prepend=0)
 
 
-def one_hot(total, fmt):
-    """Rows of a capped format whose maximum could take all of T: the others add up to less than 1.5 ulp.
+def cap(out, total, peak_last, lengths, fmt):
+    """`out` of a capped format, whose codes end at T - 1: a maximum that took all of T gives 1 to a neighbour.
 
-    (S - e_max) * 2T < 3S, a comparison with a constant, because e_max = 2^22. It covers every row whose telescoped
-    maximum is T: that takes less than 3/4 ulp before the maximum and less than 3/4 ulp behind it.
+    A maximum takes T when less than 3/4 ulp lies before it and less than 3/4 ulp behind it. The next valid element is
+    then given the 1; its own output was 0. When the maximum is the last valid element there is no next one: whenever
+    the others add up to less than 3/4 ulp, that row is 1 at its first element and T - 1 at its last. Both keep every
+    error below 1.25 ulp. A row of one valid element is T - 1 alone.
+
+    out int64 [rows, N] telescoped; total, lengths int64 [rows]; peak_last bool [rows], e of the last valid element is 1
     """
-    return (total - (1 << c.EXP_BITS)) * 2 * fmt.total < 3 * total
-
-
-def one_hot_rows(e, lengths, fmt):
-    """T - 1 at the maximum, 1 at the first other valid element, 0 elsewhere."""
-    rows = np.arange(len(e))
-    peak = e.argmax(axis=1)
-    out = np.zeros_like(e)
-    other = np.where(peak == 0, 1, 0)
-    paired = lengths > 1
-    out[rows[paired], other[paired]] = 1
-    out[rows, peak] = fmt.total - 1
+    rows = np.arange(len(out))
+    full = out == fmt.total
+    out = out - full
+    out[:, 1:] += full[:, :-1]
+    ends = peak_last & (total <= last_peak_limit(fmt))
+    out[ends] = 0
+    out[rows[ends], 0] = 1
+    out[rows[ends], lengths[ends] - 1] = fmt.total - 1
     return out
+
+
+def last_peak_limit(fmt):
+    """Largest S for which (S - e_max) / S < 3/4 ulp, e_max = 2^22: (S - 2^22) * 4T < 3S."""
+    return ((fmt.total << (c.EXP_BITS + 2)) - 1) // (4 * fmt.total - 3)
 
 
 # LayerNorm and RMSNorm, step by step -------------------------------------------------------------------------
