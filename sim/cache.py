@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""Cache of compiled simulations under the build folder, safe for several processes at once."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def build_dir(name=""):
+    """Return the folder of build products: ``$LITENORM_BUILD`` or ``build`` in the current folder, plus ``name``."""
+    return Path(os.environ.get("LITENORM_BUILD", "build")).resolve() / name
+
+
+def digest(*parts):
+    """Return 16 hexadecimal digits of the SHA-256 of the given str or bytes parts."""
+    h = hashlib.sha256()
+    for part in parts:
+        part = part.encode() if isinstance(part, str) else part
+        h.update(b"%d:" % len(part))  # The length keeps ("ab", "c") and ("a", "bc") apart.
+        h.update(part)
+    return h.hexdigest()[:16]
+
+
+@contextmanager
+def locked(path):
+    """Hold an exclusive lock on the file ``path`` (made when missing)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def cached(folder, key, make):
+    """Return the folder ``folder/key``, filled by ``make(temporary_folder)`` when it is not there yet.
+
+    Two processes that want the same key build it once: the second waits on a file lock. The folder appears by rename,
+    so that it is complete or absent.
+    """
+    folder = Path(folder)
+    target = folder / key
+    if target.is_dir():
+        return target
+    with locked(folder / f"{key}.lock"):
+        if not target.is_dir():
+            tmp = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder))
+            try:
+                make(tmp)
+                tmp.rename(target)
+            finally:
+                shutil.rmtree(tmp, ignore_errors=True)
+    return target

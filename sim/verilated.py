@@ -1,0 +1,751 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""Bulk simulation of generated Verilog: a Migen module becomes a shared library that runs from Python.
+
+The Verilog comes from LiteX's own generator, the library from Verilator, and the cycle loop (stream drivers and
+monitors with random stalls, protocol checks) is C++: see ``verilated.cpp``. Typical use::
+
+    dut = StreamDut(module, sinks={"sink": module.sink}, sources={"source": module.source}, signals=[module.row_done])
+    beats = dut.sinks["sink"].packets(rows, bits=8, length=32)
+    result = dut.run({"sink": beats}, stall={"sink": 0.3, "source": Stall(0.5, burst=20)}, seed=1)
+    result["source"].packets(bits=16)       # list of int64 rows
+    result.events["row_done"]               # cycles in which it was high
+
+Needs ``verilator`` and ``g++`` on the path.
+"""
+
+import ctypes
+import functools
+import inspect
+import re
+import shutil
+import subprocess
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from litex.gen import LiteXContext
+from litex.gen.fhdl import verilog as litex_verilog
+from migen import ClockDomain, Signal
+
+from litenorm.sim.cache import build_dir, cached, digest
+
+
+class SimulationError(RuntimeError):
+    """A simulated module misbehaved; the text names what, the cycle and the seed."""
+
+
+class ProtocolError(SimulationError):
+    """A stream source broke the valid/ready rules, or a row is framed wrongly."""
+
+
+class HangError(SimulationError):
+    """Nothing moved although work was left, or the cycle limit was reached."""
+
+
+# Verilog -----------------------------------------------------------------------------------------
+
+_READMEM = re.compile(r"initial begin\s*\$readmemh\(\"([^\"]+)\", (\w+)\);\s*end\n")
+
+
+def to_verilog(module, name, ios, regs_init=True):
+    """Return the Verilog text of a Migen/LiteX module, the same for the same module on every call.
+
+    The generator is the one of a LiteX SoC build. Comments (they hold dates and the state of the process) are left
+    out, and the contents of memories are written in place instead of in ``.init`` files.
+
+    Parameters
+    ----------
+    module : Module or LiteXModule with one clock domain, ``sys`` (made here when missing); it is finalized and cannot
+        be converted twice.
+    name : name of the Verilog module.
+    ios : the ports: an iterable of Signals, or a dict of port name to Signal. ``sys_clk`` and ``sys_rst`` are added.
+    regs_init : with False the registers have no initial value, as in an ASIC: only reset gives them one.
+    """
+    text, _ = _convert(module, name, ios, regs_init)
+    return text
+
+
+def _convert(module, name, ios, regs_init=True):
+    """Return (Verilog text, dict of port name to Signal)."""
+    if getattr(module, "get_fragment_called", False):
+        raise ValueError(f"module {type(module).__name__} was converted before; make a new one")
+    cd = next((c for c in module.clock_domains._fm._fragment.clock_domains if c.name == "sys"), None)
+    if cd is None:
+        cd = ClockDomain("sys")
+        module.clock_domains += cd
+    if isinstance(ios, dict):
+        for port, signal in ios.items():
+            signal.name_override = port
+        ios = ios.values()
+    ios = {cd.clk, *ios}
+    if cd.rst is not None:
+        ios.add(cd.rst)
+    # The hierarchy of an SoC made before in this process is not this module's.
+    top, LiteXContext.top = LiteXContext.top, None
+    try:
+        out = litex_verilog.convert(module, ios=ios, name=name, regs_init=regs_init)
+    finally:
+        LiteXContext.top = top
+    text = re.sub(r"^\s*//.*\n", "", out.main_source, flags=re.M)
+
+    def inline(match):
+        words = out.data_files[match[1]].split()
+        lines = [f"\t{match[2]}[{i}] = 'h{word};\n" for i, word in enumerate(words)]
+        return "initial begin\n" + "".join(lines) + "end\n"
+
+    text = _READMEM.sub(inline, text)
+    text = re.sub(r"\n{3,}", "\n\n", text).lstrip()
+    ports = {out.ns.get_name(signal): signal for signal in ios}
+    return text, dict(sorted(ports.items()))
+
+
+# Compilation -------------------------------------------------------------------------------------
+
+_CXX = ["g++", "-std=gnu++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-faligned-new", "-w"]
+_DEFINES = ["-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE_FST=0", "-DVL_USER_FATAL", "-DVL_USER_FINISH"]
+
+_GLUE = """\
+#include "Vdut.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
+struct Port { const char* name; uint32_t width, bytes, output; uint8_t* data; };
+struct Context : VerilatedContext {
+    Context(uint64_t seed) {
+        randReset(2);
+        randSeed(int(seed % 0x7ffffffeull) + 1);
+        Verilated::threadContextp(this);
+        traceEverOn(VM_TRACE);
+    }
+};
+struct Model {
+    Context context;
+    Vdut top;
+#if VM_TRACE
+    VerilatedVcdC tracer;
+#endif
+    Model(uint64_t seed) : context(seed), top(&context) {}
+};
+static Model* model(void* m) { return static_cast<Model*>(m); }
+void* glue_new(uint64_t seed, Port* ports) {
+    Model* m = new Model(seed);
+    const Port table[] = {
+@PORTS@
+    };
+    for (const Port& port : table) *ports++ = port;
+    return m;
+}
+void glue_free(void* m) {
+#if VM_TRACE
+    model(m)->tracer.close();
+#endif
+    model(m)->top.final();
+    delete model(m);
+}
+void glue_enter(void* m) { Verilated::threadContextp(&model(m)->context); }
+void glue_eval(void* m) { model(m)->top.eval(); }
+bool glue_finished(void* m) { return model(m)->context.gotFinish(); }
+uint32_t glue_ports() { return @COUNT@; }
+bool glue_trace(void* m, const char* path) {
+#if VM_TRACE
+    model(m)->top.trace(&model(m)->tracer, 99);
+    model(m)->tracer.open(path);
+    return true;
+#else
+    return false;
+#endif
+}
+void glue_dump(void* m, uint64_t time) {
+#if VM_TRACE
+    model(m)->tracer.dump(time);
+#endif
+}
+"""
+
+
+def _call(command, cwd=None):
+    """Run a build tool; RuntimeError with the tail of its output when it fails."""
+    if shutil.which(command[0]) is None:
+        raise RuntimeError(f"{command[0]} is not on the path; install it (Debian: apt-get install {command[0]})")
+    done = subprocess.run([str(c) for c in command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed with exit code {done.returncode}: {done.stdout[-4000:]}")
+    return done.stdout
+
+
+@functools.cache
+def _verilator():
+    """Return (version text, include folder) of the installed Verilator."""
+    version = _call(["verilator", "--version"]).strip()
+    root = _call(["verilator", "--getenv", "VERILATOR_ROOT"]).strip() or "/usr/share/verilator"
+    return version, Path(root) / "include"
+
+
+def _compile(verilog, top, ports, trace):
+    """Return the path of the shared library of one Verilog module, compiled on the first call."""
+    version, include = _verilator()
+    runtime_source = Path(__file__).with_name("verilated.cpp")
+    flags = [*_CXX, *_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}",
+             "-I", include, "-I", include / "vltstd"]
+    recipe = inspect.getsource(_compile)  # A cached library is only as good as the commands that made it.
+    runtime_key = digest(version, runtime_source.read_bytes(), " ".join(map(str, flags)), recipe)
+
+    def make_runtime(folder):
+        names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+        _call([*flags, "-O2", "-c", runtime_source, "-o", folder / "harness.o"])
+        for name in names:
+            _call([*flags, "-O2", "-c", include / f"{name}.cpp", "-o", folder / f"{name}.o"])
+
+    table = "".join(f'        {{"{name}", {len(s)}, sizeof(m->top.{name}), {int(output)}, (uint8_t*)&m->top.{name}}},\n'
+                    for name, (s, output) in ports.items())
+    glue = _GLUE.replace("@PORTS@\n", table).replace("@COUNT@", str(len(ports)))
+
+    def make_model(folder):
+        runtime = cached(build_dir("verilated"), f"runtime-{runtime_key}", make_runtime)
+        (folder / f"{top}.v").write_text(verilog)
+        (folder / "glue.cpp").write_text(glue)
+        _call(["verilator", "--cc", "--prefix", "Vdut", "--top-module", top, "-Mdir", "obj", "-O3", "--x-assign",
+               "unique", "--x-initial", "unique", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+               *(["--trace"] if trace else []), f"{top}.v"], cwd=folder)
+        sources = sorted((folder / "obj").glob("*.cpp"))
+        for stem, chosen, level in (("slow", [s for s in sources if "__Slow" in s.name], "-O0"),
+                                    ("fast", [s for s in sources if "__Slow" not in s.name], "-O2")):
+            unit = folder / f"{stem}.cpp"
+            unit.write_text("".join(f'#include "obj/{s.name}"\n' for s in chosen))
+            _call([*flags, level, "-I", folder / "obj", "-I", folder, "-c", unit, "-o", folder / f"{stem}.o"])
+        _call([*flags, "-O2", "-shared", "-pthread", "-Wl,-Bsymbolic,-z,defs", "-I", folder / "obj", "-o", folder / "dut.so",
+               folder / "glue.cpp", folder / "slow.o", folder / "fast.o", *sorted(runtime.glob("*.o"))])
+        shutil.rmtree(folder / "obj")
+        for name in ("slow.o", "fast.o", "slow.cpp", "fast.cpp"):
+            (folder / name).unlink()
+
+    key = digest(runtime_key, verilog, glue)
+    return cached(build_dir("verilated"), f"{top}-{key}", make_model) / "dut.so"
+
+
+# C interface -------------------------------------------------------------------------------------
+
+
+class _Stall(ctypes.Structure):
+    _fields_ = [("enter", ctypes.c_uint64), ("leave", ctypes.c_uint64), ("wait_valid", ctypes.c_uint32)]
+
+
+class _Field(ctypes.Structure):
+    _fields_ = [("port", ctypes.c_uint32), ("offset", ctypes.c_uint32), ("bytes", ctypes.c_uint32)]
+
+
+class _Run(ctypes.Structure):
+    _fields_ = [("max_cycles", ctypes.c_uint64), ("hang_cycles", ctypes.c_uint64), ("idle_cycles", ctypes.c_uint64),
+                ("tail_cycles", ctypes.c_uint64), ("reset_cycles", ctypes.c_uint64), ("reset_at", ctypes.c_void_p),
+                ("resets", ctypes.c_uint64), ("until", ctypes.c_int64), ("cycles", ctypes.c_uint64)]
+
+
+_H, _U32, _U64, _I64, _INT, _P, _S = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int64, ctypes.c_int,
+                                      ctypes.c_void_p, ctypes.c_char_p)
+_STREAM = [_H, _S, _U32, _U32, ctypes.POINTER(_Field), _U32, _U32, _U32]
+_FUNCTIONS = {
+    "new": (_H, [_U64, _INT, _INT]),
+    "free": (None, [_H]),
+    "error": (_S, [_H]),
+    "cycle": (_U64, [_H]),
+    "trace": (_INT, [_H, _S]),
+    "set": (None, [_H, _U32, _P]),
+    "get": (None, [_H, _U32, _P]),
+    "eval": (_INT, [_H]),
+    "reset": (_INT, [_H, _U64]),
+    "clock": (_INT, [_H, _U64]),
+    "add_sink": (None, _STREAM),
+    "add_source": (None, _STREAM),
+    "add_watch": (None, [_H, _U32]),
+    "load_sink": (None, [_H, _U32, _P, _U64, _P, _INT, ctypes.POINTER(_Stall), _U64]),
+    "load_source": (None, [_H, _U32, _I64, ctypes.POINTER(_Stall), _U64]),
+    "run": (_INT, [_H, ctypes.POINTER(_Run)]),
+    "source_count": (_U64, [_H, _U32]),
+    "source_take": (None, [_H, _U32, _P, _P]),
+    "sink_sent": (_U64, [_H, _U32]),
+    "watch_count": (_U64, [_H, _U32]),
+    "watch_take": (None, [_H, _U32, _P, _P]),
+    "reset_count": (_U64, [_H]),
+    "reset_take": (None, [_H, _P]),
+}
+_ERRORS = {1: ProtocolError, 2: HangError, 3: HangError, 4: ProtocolError, 5: SimulationError}
+
+
+@functools.cache
+def _load(path):
+    library = ctypes.CDLL(str(path))
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(library, f"harness_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+def _address(array):
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+class SignalDut:
+    """A Verilated module whose ports are read and written by name from Python.
+
+    Parameters
+    ----------
+    module : the Migen/LiteX module (consumed: it cannot be converted again).
+    inputs, outputs : the ports: dict of name to Signal, or an iterable of Signals named by their own name.
+    name : name of the Verilog module (and of the cache entry).
+    regs_init : see ``to_verilog``.
+    trace : path of a VCD file to write, or None.
+    seed : seed of the power-up values of everything that has no initial value.
+
+    Names are Verilog port names. ``sys_clk`` and ``sys_rst`` are driven by the harness. Raises RuntimeError when the
+    tools are missing or refuse the Verilog, KeyError for an unknown port.
+    """
+
+    def __init__(self, module, inputs=(), outputs=(), name=None, regs_init=True, trace=None, seed=0):
+        self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__).lower()
+        named = {**_named(inputs, "inputs"), **_named(outputs, "outputs")}
+        output_signals = set(_named(outputs, "outputs").values())
+        self.verilog, ports = _convert(module, self.name, named, regs_init)
+        self.ports = {port: (signal, signal in output_signals) for port, signal in ports.items()}
+        self._index = {port: i for i, port in enumerate(self.ports)}
+        self.trace = trace
+        self._library = _load(_compile(self.verilog, self.name, self.ports, trace is not None))
+        self._handle = None
+        self.power_up(seed)
+
+    def power_up(self, seed=0):
+        """Make a new model with its power-up values drawn from ``seed``, and reset it for two cycles."""
+        self.seed = seed
+        if self._handle:
+            self._finalizer()
+        library, handle = self._library, self._library.harness_new(seed, self._index["sys_clk"],
+                                                                   self._index.get("sys_rst", -1))
+        self._handle = handle
+        self._finalizer = weakref.finalize(self, library.harness_free, handle)
+        self._attach()
+        if self.trace is not None:
+            library.harness_trace(handle, str(self.trace).encode())
+        self.reset()
+
+    def _attach(self):
+        """Register the agents of a subclass with a new model."""
+
+    def _check(self, code):
+        if code:
+            text = self._library.harness_error(self._handle).decode()
+            cycle = self._library.harness_cycle(self._handle)
+            raise _ERRORS[code](f"{self.name}: {text} (cycle {cycle}, seed {self.seed})")
+
+    def set(self, **values):
+        """Set input ports, by name; a negative value stands for its two's complement."""
+        for name, value in values.items():
+            width = len(self.ports[name][0])
+            if not -(1 << (width - 1)) <= value < (1 << width):
+                raise ValueError(f"{name} is {width} bits wide: {value} does not fit")
+            data = (int(value) & ((1 << width) - 1)).to_bytes(max(8, (width + 31) // 32 * 4), "little")
+            self._library.harness_set(self._handle, self._index[name], data)
+
+    def get(self, name):
+        """Return the value of a port as an unsigned integer, or signed when its Signal is.
+
+        Outputs that depend on an input set since the last clock edge are up to date after ``settle``.
+        """
+        signal = self.ports[name][0]
+        data = ctypes.create_string_buffer(max(8, (len(signal) + 31) // 32 * 4))
+        self._library.harness_get(self._handle, self._index[name], data)
+        value = int.from_bytes(data.raw, "little")
+        return value - (1 << len(signal)) if signal.signed and value >> (len(signal) - 1) else value
+
+    def settle(self):
+        """Propagate inputs through the combinational logic without a clock edge."""
+        self._check(self._library.harness_eval(self._handle))
+
+    def clock(self, cycles=1):
+        """Run for a number of clock cycles, then settle."""
+        self._check(self._library.harness_clock(self._handle, cycles))
+
+    def reset(self, cycles=2):
+        """Hold ``sys_rst`` high for a number of cycles."""
+        self._check(self._library.harness_reset(self._handle, cycles))
+
+    def run_until(self, name, max_cycles=1_000_000):
+        """Run until port ``name`` is not zero (looked at just before each clock edge) and return the cycles it took.
+
+        Raises HangError when that does not happen within ``max_cycles``.
+        """
+        run = _Run(max_cycles=max_cycles, until=self._index[name])
+        self._check(self._library.harness_run(self._handle, ctypes.byref(run)))
+        return run.cycles
+
+
+def _named(ios, what):
+    if isinstance(ios, dict):
+        return dict(ios)
+    named = {}
+    for signal in ios:
+        name = signal.name_override or signal.backtrace[-1][0]
+        if name in named:
+            raise ValueError(f"{what}: two Signals are named {name}; give a dict of port name to Signal")
+        named[name] = signal
+    return named
+
+
+# Streams -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stall:
+    """How a stream is held up: a sink's gaps in valid, or a source's gaps in ready.
+
+    probability : the share of cycles that are stalled, 0 (never) to less than 1.
+    burst : mean length of a stall in cycles; None draws every cycle for itself.
+    wait_valid : only for a source: ready rises only in answer to valid, in the same cycle.
+    """
+
+    probability: float = 0.0
+    burst: float | None = None
+    wait_valid: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.probability < 1:
+            raise ValueError(f"a stall probability is from 0 to less than 1, not {self.probability}")
+        if self.burst is not None and self.burst < 1:
+            raise ValueError(f"a stall lasts at least one cycle on average, not {self.burst}")
+
+    def _struct(self):
+        p = self.probability
+        leave = 1 - p if self.burst is None else 1 / self.burst
+        enter = p if self.burst is None else min(1.0, leave * p / (1 - p))
+        return _Stall(int(enter * 2**32), int(leave * 2**32), int(self.wait_valid))
+
+
+def _bits_to_bytes(values, bits):
+    """Return uint8 [beats, bytes]: the lanes of each beat in two's complement, lane 0 in the low bits."""
+    values = np.asarray(values)
+    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
+        raise ValueError(f"lanes are integers, not {values.dtype}")
+    if bits > 64:
+        raise ValueError(f"a lane is at most 64 bits wide, not {bits}")
+    if values.size and (int(values.max()) >> bits or int(values.min()) < -(1 << (bits - 1))):
+        raise ValueError(f"values from {values.min()} to {values.max()} do not fit {bits} bits")
+    if bits in (8, 16, 32, 64):
+        return np.ascontiguousarray(values.astype(f"<u{bits // 8}")).view(np.uint8).reshape(len(values), -1)
+    each = (values.astype(np.uint64)[..., None] >> np.arange(bits, dtype=np.uint64)).astype(np.uint8) & 1
+    return np.packbits(each.reshape(len(values), -1), axis=1, bitorder="little")
+
+
+def _bytes_to_bits(raw, lanes, bits, signed):
+    """Return int64 [beats, lanes] of uint8 [beats, bytes]: the reverse of ``_bits_to_bytes``."""
+    if bits in (8, 16, 32, 64):
+        view = np.ascontiguousarray(raw[:, :lanes * bits // 8]).view(f"<{'i' if signed else 'u'}{bits // 8}")
+        return view.astype(np.int64)
+    each = np.unpackbits(raw, axis=1, count=lanes * bits, bitorder="little").reshape(len(raw), lanes, bits)
+    values = (each.astype(np.int64) << np.arange(bits)).sum(axis=2)
+    return values - ((values >> (bits - 1)) << bits) if signed else values
+
+
+class StreamPort:
+    """The beats of one stream endpoint as a NumPy structured dtype.
+
+    ``dtype`` has one entry per payload and param field, then ``first`` and ``last``. A field of up to 64 bits is the
+    next larger unsigned integer, a wider one is uint8[ceil(bits / 8)], little-endian.
+    """
+
+    def __init__(self, name, endpoint):
+        self.name = name
+        self.endpoint = endpoint
+        self.widths = {}
+        self.signals = {}
+        entries = []
+        for part in ("payload", "param"):
+            record = getattr(endpoint, part)
+            for field_name, _ in getattr(endpoint.description, f"{part}_layout"):
+                signal = getattr(record, field_name)
+                if not isinstance(signal, Signal):
+                    raise ValueError(f"{name}: field {field_name} is a nested record; flatten the layout")
+                self.widths[field_name] = len(signal)
+                self.signals[field_name] = (f"{name}_{part}_{field_name}", signal)
+        for field_name in ("first", "last"):
+            self.widths[field_name] = 1
+            self.signals[field_name] = (f"{name}_{field_name}", getattr(endpoint, field_name))
+        for field_name, width in self.widths.items():
+            size = next((s for s in (1, 2, 4, 8) if width <= 8 * s), None)
+            entries.append((field_name, f"<u{size}") if size else (field_name, np.uint8, ((width + 7) // 8,)))
+        self.dtype = np.dtype(entries)
+
+    def ios(self):
+        """Return the dict of port name to Signal."""
+        return {f"{self.name}_valid": self.endpoint.valid, f"{self.name}_ready": self.endpoint.ready,
+                **dict(self.signals.values())}
+
+    def beats(self, count):
+        """Return ``count`` beats, all zero, to be filled field by field."""
+        return np.zeros(count, self.dtype)
+
+    def from_lanes(self, values, bits, field="data"):
+        """Return ``field`` of a run of beats from lane values.
+
+        values : int [beats, lanes], signed or unsigned; ``lanes * bits`` is at most the field's width.
+        """
+        width = self.widths[field]
+        values = np.atleast_2d(np.asarray(values))
+        if values.shape[1] * bits > width:
+            raise ValueError(f"{self.name}.{field} is {width} bits wide: {values.shape[1]} x {bits} do not fit")
+        raw = _bits_to_bytes(values, bits)
+        entry = self.dtype[field]
+        out = np.zeros((len(values), entry.itemsize), np.uint8)
+        out[:, :raw.shape[1]] = raw
+        return out if entry.subdtype else out.view(entry).reshape(-1)
+
+    def to_lanes(self, beats, bits=None, signed=False, field="data"):
+        """Return int64 [beats, lanes] of ``field``, cut in lanes of ``bits`` (default: one lane)."""
+        bits = bits or self.widths[field]
+        raw = np.ascontiguousarray(beats[field]).view(np.uint8).reshape(len(beats), self.dtype[field].itemsize)
+        return _bytes_to_bits(raw, self.widths[field] // bits, bits, signed)
+
+    def packets(self, rows, bits=None, field="data", pad=None, seed=0, **others):
+        """Return the beats of a list of rows, one packet each, framed by first and last.
+
+        rows : int [rows, elements], or a sequence of int [elements] of any lengths.
+        bits : width of an element (default: the whole field, one element a beat); a beat takes as many as fit.
+        pad : value of the lanes after a row's last element; None draws them at random, for they are don't-care.
+        seed : of that draw.
+        others : value of each other field, one for all rows or one per row. Fields not named are zero.
+        """
+        bits = bits or self.widths[field]
+        lanes = self.widths[field] // bits
+        if lanes == 0:
+            raise ValueError(f"{self.name}.{field} is {self.widths[field]} bits wide: an element of {bits} does not fit")
+        rows = rows if isinstance(rows, np.ndarray) and rows.ndim == 2 else [np.asarray(row) for row in rows]
+        lengths = np.array([len(row) for row in rows], np.int64)
+        if len(rows) == 0 or lengths.min() == 0:
+            raise ValueError("packets need at least one row, and a row at least one element")
+        counts = -(-lengths // lanes)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        total = int(counts.sum())
+        if pad is None:
+            fill = np.random.default_rng(seed).integers(0, 1 << min(bits, 63), total * lanes, dtype=np.uint64)
+            fill = fill.astype(np.int64)
+        else:
+            fill = np.full(total * lanes, pad, np.int64)
+        fill &= (1 << bits) - 1 if bits < 64 else -1
+        if isinstance(rows, np.ndarray):
+            grid = fill.reshape(len(rows), -1)
+            _fits(rows, bits)
+            grid[:, :rows.shape[1]] = rows.astype(np.int64)
+        else:
+            for row, start in zip(rows, starts, strict=True):
+                _fits(row, bits)
+                fill[start * lanes:start * lanes + len(row)] = row.astype(np.int64)
+        beats = self.beats(total)
+        mask = (1 << bits) - 1
+        beats[field] = self.from_lanes((fill & mask if bits < 64 else fill.view(np.uint64)).reshape(-1, lanes), bits,
+                                       field)
+        beats["first"][starts] = 1
+        beats["last"][starts + counts - 1] = 1
+        for other, value in others.items():
+            if other not in self.widths:
+                raise ValueError(f"{self.name} has no field {other}; it has {', '.join(self.widths)}")
+            value = np.asarray(value)
+            if value.ndim and len(value) != len(rows):
+                raise ValueError(f"{other}: {len(value)} values for {len(rows)} rows")
+            _fits(value, self.widths[other])
+            beats[other] = np.repeat(value, counts) if value.ndim else value
+        self.check(beats)
+        return beats
+
+    def check(self, beats):
+        """ValueError when ``beats`` is not a run of beats of this endpoint or a value does not fit its field."""
+        if not isinstance(beats, np.ndarray) or beats.dtype != self.dtype or beats.ndim != 1:
+            raise ValueError(f"{self.name}: beats must be a 1-d array of this port's dtype; see StreamPort.packets")
+        for name, width in self.widths.items():
+            top = beats[name] if not self.dtype[name].subdtype else beats[name][:, -1]
+            spare = width - (8 * (self.dtype[name].itemsize - 1) if self.dtype[name].subdtype else 0)
+            if spare < 8 * top.dtype.itemsize and top.size and int(top.max()) >> spare:
+                raise ValueError(f"{self.name}.{name} is {width} bits wide: {top.max():#x} does not fit")
+
+
+def _fits(values, bits):
+    if values.size and (int(values.max()) >> bits > 0 or int(values.min()) < -(1 << (bits - 1))):
+        raise ValueError(f"values from {values.min()} to {values.max()} do not fit {bits} bits")
+
+
+@dataclass
+class Capture:
+    """What left one source: ``beats`` (structured array) and ``cycles`` (the cycle each was taken in)."""
+
+    port: StreamPort
+    beats: np.ndarray
+    cycles: np.ndarray
+
+    def lanes(self, bits=None, signed=False, field="data"):
+        """Return int64 [beats, lanes] of ``field``."""
+        return self.port.to_lanes(self.beats, bits, signed, field)
+
+    def packets(self, bits=None, signed=False, field="data"):
+        """Return a list of int64 [elements], one per packet. ProtocolError when first and last do not frame packets."""
+        last = self.beats["last"] != 0
+        first = self.beats["first"] != 0
+        if len(last) and not (last[-1] and first[0] and np.array_equal(first[1:], last[:-1])):
+            raise ProtocolError(f"{self.port.name}: packets are not framed by first and last")
+        lanes = self.lanes(bits, signed, field)
+        return [part.reshape(-1) for part in np.split(lanes, np.flatnonzero(last)[:-1] + 1)] if len(last) else []
+
+
+@dataclass(frozen=True)
+class ResetRecord:
+    """One reset in a run: its cycle, the next beat each sink sent after it, the beats each source had given."""
+
+    cycle: int
+    sinks: dict
+    sources: dict
+
+
+@dataclass
+class Result:
+    """Outcome of one run. ``result["source"]`` is the Capture of that source.
+
+    cycles : length of the run; cycle 0 is the first one after reset.
+    accepted : per sink, the cycle in which each beat was taken (-1: skipped by a reset).
+    events : per watched signal, the cycles in which it was not zero; ``values`` holds what it was.
+    resets : a ResetRecord for each reset in the run.
+    """
+
+    seed: int
+    cycles: int
+    sources: dict
+    accepted: dict
+    events: dict
+    values: dict
+    resets: list = field(default_factory=list)
+
+    def __getitem__(self, source):
+        return self.sources[source]
+
+    def latency(self, sink="sink", source="source"):
+        """Return the cycles from the first beat taken by ``sink`` to the first beat of ``source``."""
+        return int(self.sources[source].cycles[0]) - int(self.accepted[sink][0])
+
+
+class StreamDut(SignalDut):
+    """A Verilated module that is fed and drained through stream endpoints.
+
+    Parameters
+    ----------
+    sinks, sources : dict of name to Endpoint; port names follow from the name (``sink_valid``,
+        ``sink_payload_data``, ``sink_param_length``).
+    signals : output Signals to watch, a list or a dict of name to Signal.
+    inputs : input Signals that stay as ``set`` left them.
+
+    The other parameters are those of SignalDut. Rules checked on every source in every cycle: valid, once high, stays
+    high until ready, with the same payload, params, first and last; valid does not depend on ready. A sink's payload
+    is noise while valid is low.
+    """
+
+    def __init__(self, module, sinks=None, sources=None, signals=(), inputs=(), **options):
+        self.sinks = {name: StreamPort(name, endpoint) for name, endpoint in (sinks or {}).items()}
+        self.sources = {name: StreamPort(name, endpoint) for name, endpoint in (sources or {}).items()}
+        watched = _named(signals, "signals")
+        ins, outs = _named(inputs, "inputs"), dict(watched)
+        for port in self.sinks.values():
+            ports = port.ios()
+            outs[f"{port.name}_ready"] = ports.pop(f"{port.name}_ready")
+            ins.update(ports)
+        for port in self.sources.values():
+            ports = port.ios()
+            ins[f"{port.name}_ready"] = ports.pop(f"{port.name}_ready")
+            outs.update(ports)
+        self.signals = list(watched)
+        super().__init__(module, ins, outs, **options)
+
+    def _attach(self):
+        for kind, ports in (("sink", self.sinks), ("source", self.sources)):
+            for port in ports.values():
+                fields = [_Field(self._index[name], port.dtype.fields[key][1], port.dtype[key].itemsize)
+                          for key, (name, _) in port.signals.items()]
+                getattr(self._library, f"harness_add_{kind}")(
+                    self._handle, port.name.encode(), self._index[f"{port.name}_valid"],
+                    self._index[f"{port.name}_ready"], (_Field * len(fields))(*fields), len(fields),
+                    port.dtype.itemsize, port.dtype.fields["last"][1])
+        for name in self.signals:
+            self._library.harness_add_watch(self._handle, self._index[name])
+
+    def run(self, beats, stall=None, seed=0, expect=None, after=None, reset_at=(), reset_cycles=1, fresh=True,
+            max_cycles=100_000_000, hang_cycles=20_000, idle_cycles=4096, tail_cycles=64):
+        """Feed the sinks, drain the sources and return a Result.
+
+        Parameters
+        ----------
+        beats : dict of sink name to beats (see StreamPort.packets); a sink not named stays silent.
+        stall : dict of stream name to Stall, or to a probability.
+        seed : of all stalls, of noise, and (``fresh``) of the power-up values.
+        expect : dict of source name to the number of beats; the run ends ``tail_cycles`` after the last of them, and
+            one beat more is an error. Without it the run ends when nothing has moved for ``idle_cycles``.
+        after : dict of sink name to the sink that must have sent everything before it starts.
+        reset_at : cycles at which ``sys_rst`` is pulsed for ``reset_cycles``. A packet that a sink was sending is cut;
+            the sink goes on with its next packet.
+        fresh : power the model up anew; False goes on from the state of the last run.
+
+        Raises ProtocolError, HangError (no transfer for ``hang_cycles`` though work is left, or ``max_cycles``
+        reached) with cycle, seed and the state of all streams; ValueError for beats that do not fit.
+        """
+        names = {**self.sinks, **self.sources}
+        for what, keys in (("beats", self.sinks), ("stall", names), ("expect", self.sources), ("after", self.sinks)):
+            given = {"beats": beats, "stall": stall, "expect": expect, "after": after}[what] or {}
+            for key in given:
+                if key not in keys:
+                    raise ValueError(f"{what}: no stream {key}; there is {', '.join(keys)}")
+        if fresh:
+            self.power_up(seed)
+        self.seed = seed
+        library, handle = self._library, self._handle
+        stalls = {name: s if isinstance(s, Stall) else Stall(s) for name, s in (stall or {}).items()}
+        accepted, keep = {}, []
+        order = list(self.sinks)
+        for i, (name, port) in enumerate(self.sinks.items()):
+            data = (beats or {}).get(name)
+            data = port.beats(0) if data is None else np.ascontiguousarray(data)
+            port.check(data)
+            accepted[name] = np.full(len(data), -1, np.int64)
+            keep.append(data)
+            follows = order.index(after[name]) if after and name in after else -1
+            library.harness_load_sink(handle, i, _address(data), len(data), _address(accepted[name]), follows,
+                                      stalls.get(name, Stall())._struct(), _subseed(seed, name))
+        for i, name in enumerate(self.sources):
+            library.harness_load_source(handle, i, (expect or {}).get(name, -1),
+                                        stalls.get(name, Stall())._struct(), _subseed(seed, name))
+        resets = np.array(sorted(reset_at), np.uint64)
+        run = _Run(max_cycles, hang_cycles, idle_cycles, tail_cycles, reset_cycles, resets.ctypes.data, len(resets),
+                   -1, 0)
+        self._check(library.harness_run(handle, ctypes.byref(run)))
+        sources, events, values = {}, {}, {}
+        for i, (name, port) in enumerate(self.sources.items()):
+            count = library.harness_source_count(handle, i)
+            capture = Capture(port, port.beats(count), np.zeros(count, np.int64))
+            library.harness_source_take(handle, i, _address(capture.beats), _address(capture.cycles))
+            sources[name] = capture
+        for i, name in enumerate(self.signals):
+            count = library.harness_watch_count(handle, i)
+            events[name], values[name] = np.zeros(count, np.int64), np.zeros(count, np.uint64)
+            library.harness_watch_take(handle, i, _address(events[name]), _address(values[name]))
+        log = np.zeros(library.harness_reset_count(handle), np.uint64)
+        library.harness_reset_take(handle, _address(log))
+        records = []
+        for cycle, *counts in log.reshape(-1, 1 + len(names)).tolist():
+            counts = dict(zip(names, counts, strict=True))
+            records.append(ResetRecord(cycle, {k: counts[k] for k in self.sinks},
+                                       {k: counts[k] for k in self.sources}))
+        return Result(seed, run.cycles, sources, accepted, events, values, records)
+
+
+def _subseed(seed, name):
+    """Return the 64-bit seed of one stream: streams of one run must not share their random numbers."""
+    return int(digest(f"{seed}/{name}"), 16)
+
+
+__all__ = ["Capture", "HangError", "ProtocolError", "ResetRecord", "Result", "SignalDut", "SimulationError", "Stall",
+           "StreamDut", "StreamPort", "to_verilog"]
