@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+"""Random quantized blocks for tests: every field filled, no trained weights needed."""
+
+import numpy as np
+
+from litenorm.accel.affine import Affine
+from litenorm.accel.scale import Scale
+from litenorm.nn.block import Block, Linear, Norm, Requant
+
+
+def random_block(seed, norm="pre", causal=True, dim=16, heads=2, hidden=32, fmt="u16_q15", logits="s16"):
+    """A Block whose stages use most of their range."""
+    rng = np.random.default_rng(seed)
+
+    def requant(channels, factor, out):
+        return Requant.from_real(factor * rng.uniform(0.5, 2, channels), out)
+
+    def linear(outputs, inputs, out):
+        gain = (60 if out == "s8" else 3000) / (60 * 40 * inputs**0.5)
+        return Linear(rng.integers(-127, 128, (outputs, inputs)), rng.integers(-(2**15), 2**15, outputs),
+                      requant(outputs, gain, out))
+
+    def layer_norm():
+        out, scale = ("s8", 1 / 40) if norm == "pre" else ("s16", 1 / 4000)
+        affine = Affine.from_real(rng.uniform(0.5, 2, dim), rng.normal(0, 0.3, dim), scale, out)
+        return Norm(int(rng.integers(0, 2**20)), affine)
+
+    post = norm == "post"
+    return Block(
+        name=f"random {seed}", norm=norm, causal=causal, heads=heads, scale=Scale.from_real(0.001), fmt=fmt,
+        q=linear(dim, dim, "s8"), k=linear(dim, dim, "s8"), v=linear(dim, dim, "s8"), o=linear(dim, dim, "s16"),
+        fc=linear(hidden, dim, "s8"), out=linear(dim, hidden, "s16"),
+        logits_requant=requant(heads, 0.3 if logits == "s16" else 0.003, logits),
+        context_requant=requant(dim, 1 / 2**15, "s8"), norm1=layer_norm(), norm2=layer_norm(),
+        attn_requant=requant(dim, 1 / 100, "s8") if post else None,
+        ffn_requant=requant(dim, 1 / 100, "s8") if post else None,
+        activation=np.sort(rng.integers(-128, 128, 256)), input_scale=2e-3, output_scale=1e-3)
+
+
+def random_input(seed, rows, dim=16):
+    """s16 [rows, dim] in the range of a residual stream."""
+    return np.clip(np.random.default_rng(seed).normal(0, 4000, (rows, dim)), -32768, 32767).astype(np.int16)
