@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""Bus masters of the peripheral: rows of words between a Wishbone bus and streams, in bursts.
+
+`WishboneReader` and `WishboneWriter` have the same ports but for the direction of their data, and nothing outside of
+this file knows about Wishbone: a unit for another kind of memory port has the same ports and takes their place.
+
+A transfer is `rows` rows of `words` bus words, row r at word address `address + r * stride`. Where rows follow each
+other without a gap (stride == words) a burst runs on across the end of a row.
+"""
+
+from litex.gen import *
+from litex.gen.genlib.misc import WaitTimer
+from litex.soc.interconnect import stream, wishbone
+from migen import *
+
+from litenorm.accel.status import STATUS_BITS, Status
+
+ROWS_BITS = 32
+
+
+def transfer_layout(address_bits, max_words):
+    """Fields of a transfer. address and stride are in bus words, words (per row) and rows are at least 1."""
+    return [
+        ("address", address_bits),
+        ("stride", address_bits),
+        ("words", bits_for(max_words)),
+        ("rows", ROWS_BITS),
+    ]
+
+
+def data_layout(data_width, with_sel):
+    """Payload of a word stream: `data`, first byte in the low bits; `sel`, byte enables, where words are written."""
+    return [("data", data_width)] + ([("sel", data_width // 8)] if with_sel else [])
+
+
+class Burster(LiteXModule):
+    """Walks through transfers and issues one bus access per word, in bursts of up to `burst_length` words.
+
+    Wishbone B3 registered feedback: linear incrementing bursts (CTI 010, the last access of a burst 111). Without
+    `bursting` the same accesses are classic cycles in a block (CTI 000). The bus is free for one cycle after each
+    burst, so that other masters get their turn; a burst begins only when `permit` says that all of its words can be
+    taken or given without a pause, so the bus never waits for this side. With a slave that answers each cycle after
+    the first, n words take n + 2 cycles.
+
+    No access leaves the window: each burst is cut at its end before it begins, and an access that would lie outside is
+    not issued but ends the transfer with OUT_OF_WINDOW. A slave's `err` ends it with BUS_ERROR. An access that is not
+    answered for `timeout` cycles (waiting for the bus included) is given up and ends it with BUS_TIMEOUT, as does an
+    answer that comes from the interconnect's own watchdog (`bus_fault`).
+
+    After an error nothing is issued until reset.
+    """
+
+    def __init__(self, bus, write, max_words, burst_length, timeout, bursting):
+        if burst_length < 1:
+            raise ValueError(f"burst_length is {burst_length}; good: 1 or more words")
+        if timeout < 1:
+            raise ValueError(f"timeout is {timeout}; good: 1 or more cycles")
+        shift = log2_int(bus.data_width // 8)
+        address_bits = 32 - shift
+
+        self.transfer = transfer = stream.Endpoint(transfer_layout(address_bits, max_words))  # i: next transfer
+        self.window_first = Signal(address_bits + 1)  # i: first word that may be accessed
+        self.window_end = Signal(address_bits + 1)  # i: first word behind the window
+        self.permit = Signal()  # i: a whole burst (or all that is left) can be moved without a pause
+        self.stop = Signal()  # i: begin no more bursts
+        self.bus_fault = Signal()  # i: the bus cycle's ack is made up by the interconnect's watchdog
+
+        self.busy = Signal()  # o: a transfer is under way
+        self.on_bus = Signal()  # o: a burst is under way; with `stop` set and this low, nothing more is issued
+        self.beat = Signal()  # o: one word is moved in this cycle
+        self.row_last = Signal()  # o: the word is the last of its row
+        self.error = Signal()  # o: the transfer ended early, until reset
+        self.code = Signal(STATUS_BITS)  # o: why, a Status
+
+        # # #
+
+        # State of the walk -----------------------------------------------------------------------------------
+        address = Signal(address_bits + 1)  # current word; the extra bit catches the end of the address space
+        row_address = Signal(address_bits + 1)
+        stride = Signal(address_bits)
+        words = Signal(len(transfer.words))
+        words_left = Signal(len(transfer.words))  # in this row, this word included
+        rows_left = Signal(ROWS_BITS)
+        rows_end = Signal()  # this row is the last
+        gapless = Signal()  # the next row begins right behind this one
+
+        next_row = Signal(address_bits + 1)
+        self.comb += [
+            self.row_last.eq(words_left == 1),
+            rows_end.eq(rows_left == 1),
+            next_row.eq(row_address + stride),
+        ]
+
+        # Length of a burst -----------------------------------------------------------------------------------
+        headroom = Signal((address_bits + 2, True))  # words up to the window's end
+        inside = Signal()
+        count = Signal(max=max(burst_length, 2))  # words of this burst that are left, minus 1
+        burst_end = Signal()
+        self.comb += [
+            headroom.eq(self.window_end - address),
+            inside.eq((address >= self.window_first) & (headroom > 0)),
+            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless))),
+        ]
+
+        # Bus -------------------------------------------------------------------------------------------------
+        cti_more = wishbone.CTI_BURST_INCREMENTING if bursting else wishbone.CTI_BURST_NONE
+        cti_end = wishbone.CTI_BURST_END if bursting else wishbone.CTI_BURST_NONE
+        self.comb += [
+            bus.adr.eq(address << shift if bus.addressing == "byte" else address),
+            bus.we.eq(int(write)),
+            bus.cti.eq(Mux(burst_end, cti_end, cti_more)),
+            bus.bte.eq(0),
+        ]
+
+        self.timer = timer = WaitTimer(timeout)
+        self.comb += timer.wait.eq(bus.stb & ~bus.ack)
+
+        def fail(status):
+            return [NextValue(self.error, 1), NextValue(self.code, int(status)), NextState("HALT")]
+
+        self.fsm = fsm = FSM(reset_state="IDLE")
+        fsm.act("IDLE",
+            transfer.ready.eq(1),
+            NextValue(address, transfer.address),
+            NextValue(row_address, transfer.address),
+            NextValue(stride, transfer.stride),
+            NextValue(words, transfer.words),
+            NextValue(words_left, transfer.words),
+            NextValue(rows_left, transfer.rows),
+            NextValue(gapless, transfer.stride == transfer.words),
+            If(transfer.valid,
+                NextState("PREPARE")
+            )
+        )
+        # Also the cycle in which the bus is free between two bursts.
+        fsm.act("PREPARE",
+            self.busy.eq(1),
+            NextValue(count, Mux(headroom < burst_length, headroom - 1, burst_length - 1)),
+            If(~self.stop,
+                If(~inside,
+                    *fail(Status.OUT_OF_WINDOW)
+                ).Elif(self.permit,
+                    NextState("BURST")
+                )
+            )
+        )
+        fsm.act("BURST",
+            self.busy.eq(1),
+            self.on_bus.eq(1),
+            bus.cyc.eq(1),
+            bus.stb.eq(1),
+            If(bus.err,
+                *fail(Status.BUS_ERROR)
+            ).Elif(bus.ack & self.bus_fault,
+                *fail(Status.BUS_TIMEOUT)
+            ).Elif(bus.ack,
+                self.beat.eq(1),
+                NextValue(count, count - 1),
+                NextValue(address, address + 1),
+                NextValue(words_left, words_left - 1),
+                If(self.row_last,
+                    NextValue(words_left, words),
+                    NextValue(rows_left, rows_left - 1),
+                    NextValue(row_address, next_row),
+                    NextValue(address, next_row)
+                ),
+                If(burst_end,
+                    NextState("PREPARE"),
+                    If(self.row_last & rows_end,
+                        NextState("IDLE")
+                    )
+                )
+            ).Elif(timer.done,
+                *fail(Status.BUS_TIMEOUT)
+            )
+        )
+        fsm.act("HALT")
+
+
+class WishboneReader(LiteXModule):
+    """Reads transfers from a Wishbone bus into a word stream.
+
+    bus           wishbone.Interface of any data width, owned by this module
+    max_words     longest row, bus words
+    burst_length  longest burst, words; the FIFO behind it holds two
+    timeout       cycles without an answer after which an access is given up
+    bursting      announce bursts (CTI); else classic cycles
+
+    `source`: data, first byte of memory in the low bits; `last` marks a row's last word. One word a cycle; first word
+    four cycles after the transfer was taken, plus the bus's latency.
+    Other ports: see `Burster`. Errors are codes on `code`, with `error` set until reset.
+    """
+
+    def __init__(self, bus, max_words, burst_length=64, timeout=65536, bursting=True):
+        self.bus = bus
+        self.data_width = bus.data_width
+
+        self.burster = burster = Burster(bus, False, max_words, burst_length, timeout, bursting)
+        self.fifo = fifo = stream.SyncFIFO(data_layout(bus.data_width, False), 2 * burst_length, buffered=True)
+
+        self.transfer = burster.transfer
+        self.source = stream.Endpoint(data_layout(bus.data_width, False))
+        _share_ports(self, burster)
+
+        # # #
+
+        self.comb += [
+            bus.sel.eq(2 ** len(bus.sel) - 1),
+            burster.permit.eq(fifo.level <= burst_length),
+            fifo.sink.valid.eq(burster.beat),
+            fifo.sink.data.eq(bus.dat_r),
+            fifo.sink.last.eq(burster.row_last),
+            fifo.source.connect(self.source),
+        ]
+
+
+class WishboneWriter(LiteXModule):
+    """Writes transfers from a word stream to a Wishbone bus.
+
+    Parameters as `WishboneReader`. `sink`: data and byte enables `sel`, `last` marks a row's last word; its rows must
+    be as long as the transfer's. A burst begins when `burst_length` words are there, or the transfer's last one.
+    `row_done`: o, pulse, the last word of a row was acknowledged by the bus.
+    Other ports: see `Burster`.
+    """
+
+    def __init__(self, bus, max_words, burst_length=64, timeout=65536, bursting=True):
+        self.bus = bus
+        self.data_width = bus.data_width
+
+        self.burster = burster = Burster(bus, True, max_words, burst_length, timeout, bursting)
+        self.fifo = fifo = stream.SyncFIFO(data_layout(bus.data_width, True), 2 * burst_length, buffered=True)
+
+        self.transfer = burster.transfer
+        self.sink = stream.Endpoint(data_layout(bus.data_width, True))
+        self.row_done = Signal()
+        _share_ports(self, burster)
+
+        # # #
+
+        # Rows that have not entered the FIFO yet; at 0 the rest is flushed in a shorter burst.
+        rows_missing = Signal(ROWS_BITS)
+        self.sync += [
+            If(burster.transfer.valid & burster.transfer.ready,
+                rows_missing.eq(burster.transfer.rows)
+            ).Elif(self.sink.valid & self.sink.ready & self.sink.last,
+                rows_missing.eq(rows_missing - 1)
+            )
+        ]
+        self.comb += [
+            # Words of the next transfer wait until this one is written.
+            self.sink.connect(fifo.sink, omit={"valid", "ready"}),
+            fifo.sink.valid.eq(self.sink.valid & (rows_missing != 0)),
+            self.sink.ready.eq(fifo.sink.ready & (rows_missing != 0)),
+            burster.permit.eq(fifo.source.valid & ((fifo.level >= burst_length) | (rows_missing == 0))),
+            bus.dat_w.eq(fifo.source.data),
+            bus.sel.eq(fifo.source.sel),
+            fifo.source.ready.eq(burster.beat),
+            self.row_done.eq(burster.beat & burster.row_last),
+        ]
+
+
+def _share_ports(unit, burster):
+    """The burster's control ports are the unit's own."""
+    for name in ("window_first", "window_end", "stop", "bus_fault", "busy", "on_bus", "error", "code"):
+        setattr(unit, name, getattr(burster, name))
