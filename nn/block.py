@@ -243,7 +243,7 @@ class Block:
         for name, size, outs in (("logits_requant", self.heads, ("s8", "s16")), ("context_requant", dim, ("s8",)),
                                  ("attn_requant", dim, ("s8",)), ("ffn_requant", dim, ("s8",))):
             requant = getattr(self, name)
-            if name in ("attn_requant", "ffn_requant") and (requant is None) != (self.norm == "post"):
+            if name in ("attn_requant", "ffn_requant") and (requant is not None) != (self.norm == "post"):
                 raise ValueError(f"{name} is {'given' if requant else 'missing'} in a {self.norm}-norm block; "
                                  "good: given for post-norm only")
             if requant is not None and (requant.multiplier.size != size or requant.out not in outs):

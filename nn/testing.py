@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
-"""Random quantized blocks for tests: every field filled, no trained weights needed."""
+"""Random quantized blocks, for the tests of every implementation of the block: no trained weights needed."""
 
 import numpy as np
 
 from litenorm.accel.affine import Affine
+from litenorm.accel.formats import FORMATS
 from litenorm.accel.scale import Scale
 from litenorm.nn.block import Block, Linear, Norm, Requant
 
@@ -17,8 +18,8 @@ def random_block(seed, norm="pre", causal=True, dim=16, heads=2, hidden=32, fmt=
         return Requant.from_real(factor * rng.uniform(0.5, 2, channels), out)
 
     def linear(outputs, inputs, out):
-        gain = (60 if out == "s8" else 3000) / (60 * 40 * inputs**0.5)
-        return Linear(rng.integers(-127, 128, (outputs, inputs)), rng.integers(-(2**15), 2**15, outputs),
+        gain = (40 if out == "s8" else 3000) / (70 * 45 * inputs**0.5)  # weights and inputs of that deviation
+        return Linear(rng.integers(-127, 128, (outputs, inputs)), rng.integers(-(2**13), 2**13, outputs),
                       requant(outputs, gain, out))
 
     def layer_norm():
@@ -28,11 +29,11 @@ def random_block(seed, norm="pre", causal=True, dim=16, heads=2, hidden=32, fmt=
 
     post = norm == "post"
     return Block(
-        name=f"random {seed}", norm=norm, causal=causal, heads=heads, scale=Scale.from_real(0.001), fmt=fmt,
+        name=f"random {seed}", norm=norm, causal=causal, heads=heads, scale=Scale.from_real(0.001 if logits == "s16" else 0.1), fmt=fmt,
         q=linear(dim, dim, "s8"), k=linear(dim, dim, "s8"), v=linear(dim, dim, "s8"), o=linear(dim, dim, "s16"),
         fc=linear(hidden, dim, "s8"), out=linear(dim, hidden, "s16"),
         logits_requant=requant(heads, 0.3 if logits == "s16" else 0.003, logits),
-        context_requant=requant(dim, 1 / 2**15, "s8"), norm1=layer_norm(), norm2=layer_norm(),
+        context_requant=requant(dim, 1 / FORMATS[fmt].total, "s8"), norm1=layer_norm(), norm2=layer_norm(),
         attn_requant=requant(dim, 1 / 100, "s8") if post else None,
         ffn_requant=requant(dim, 1 / 100, "s8") if post else None,
         activation=np.sort(rng.integers(-128, 128, 256)), input_scale=2e-3, output_scale=1e-3)
