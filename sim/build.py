@@ -23,6 +23,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from litenorm.firmware import generate
+from litenorm.nn import image
 from litenorm.sim.cache import build_dir, cached, digest, locked
 from litenorm.sim.errors import BuildError, MissingTool
 
@@ -179,8 +181,10 @@ def build_simulation(soc, trace, stage):
 
 # Firmware -----------------------------------------------------------------------------------------------------------
 
-def build_firmware(soc, sources, stage):
+def build_firmware(soc, sources, config, stage):
     """Compile all C files of the folder `sources` against the SoC's headers; returns the path of the binary.
+
+    `config` is the LiteNormConfig whose limits and tables the C twin is compiled with.
 
     make decides what is compiled again: a firmware edit costs one file and the link.
     """
@@ -193,7 +197,19 @@ def build_firmware(soc, sources, stage):
     with locked(soc / "firmware" / f"{objects.name}.lock"):
         stage("compiling the firmware")
         objects.mkdir(exist_ok=True)
+        include = soc / "firmware/include"
+        generate.write(include, config)
+        write_changed(include / "litenorm_image.h", image.c_header())
         run_tool("compiling the firmware", [
             "make", "-j2", "-f", makefile, f"SOFTWARE={soc / 'software'}", f"OBJECTS={objects}", f"SOURCES={sources}",
+            f"INCLUDES_EXTRA={include}",
         ], objects)
     return objects / "firmware.bin"
+
+
+def write_changed(path, text):
+    """Write a file unless it has that text already, so that make sees no change where there is none."""
+    if not path.exists() or path.read_text() != text:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(text)
+        temporary.replace(path)

@@ -102,7 +102,8 @@ def run_soc(options, observer=None):
     """
     observer = observer or Observer()
     soc = build.build_soc(options.config, options.cpu_variant, options.main_ram_size, observer.stage)
-    firmware = build.build_firmware(soc, options.firmware or build.folder_of("litenorm.firmware"), observer.stage)
+    firmware = build.build_firmware(soc, options.firmware or build.folder_of("litenorm.firmware"),
+                                    options.config or LiteNormConfig(), observer.stage)
     program = build.build_simulation(soc, options.trace is not None, observer.stage)
     observer.stage("simulating")
     runs = build_dir("run")
