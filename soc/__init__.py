@@ -2,5 +2,18 @@
 # Copyright (c) 2026 LiteNorm contributors
 """LiteNorm in a LiteX SoC: the CSR and DMA peripheral, and the SoC that is simulated.
 
+    from litenorm.soc import add_litenorm
+
 Imports `litenorm.accel` only.
 """
+
+__all__ = ["add_litenorm"]
+
+
+def __getattr__(name):
+    # Importing LiteX takes most of a second: only those who build an SoC pay.
+    if name == "add_litenorm":
+        from litenorm.soc.integration import add_litenorm
+
+        return add_litenorm
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""`add_litenorm`: LiteNorm in any LiteX SoC."""
+
+from litenorm.accel import LiteNormConfig
+from litenorm.soc.peripheral import LiteNormPeripheral, formats_mask, inputs_mask, ops_mask
+
+BUS_TIMEOUT = 65536  # cycles, when the SoC's own bus timeout is not shorter
+
+
+def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options):
+    """Add LiteNorm to a LiteX SoC: registers, bus masters, interrupt, and constants in the generated headers.
+
+        from litenorm.soc import add_litenorm
+        add_litenorm(self)
+
+    soc          LiteX SoC, before it is finalized. With `bus_bursting=True` a word takes little more than a cycle,
+                 without it takes two
+    name         of the peripheral, and so of its registers, interrupt and constants
+    config       LiteNormConfig of the core; None: the default one
+    bus_timeout  cycles without an answer after which a bus access is given up; None: 65536, or half of the SoC's
+                 own bus timeout if that is shorter
+    options      further arguments of `LiteNormPeripheral`: burst_length
+    returns      the LiteNormPeripheral
+
+    The masters are attached to the SoC's cache-coherent `dma_bus` where the CPU has one, else to its main bus; caches
+    are then the driver's business. Raises ValueError when the bus is not a Wishbone bus or its words are not 32, 64 or
+    128 bits wide, and when an option does not fit.
+    """
+    bus = getattr(soc, "dma_bus", soc.bus)
+    if bus.standard != "wishbone":
+        raise ValueError(f"the SoC's bus is {bus.standard}; good: bus_standard='wishbone'")
+    if bus.data_width not in (32, 64, 128):
+        raise ValueError(f"the SoC's bus is {bus.data_width} bits wide; good: 32, 64 or 128")
+    if config is None:
+        config = LiteNormConfig()
+    if bus_timeout is None:
+        bus_timeout = BUS_TIMEOUT if bus.timeout is None else min(BUS_TIMEOUT, int(bus.timeout) // 2)
+
+    peripheral = LiteNormPeripheral(config,
+        data_width    = bus.data_width,
+        address_width = bus.address_width,
+        bursting      = bus.bursting,
+        bus_timeout   = bus_timeout,
+        **options,
+    )
+    soc.check_if_exists(name)
+    soc.add_module(name=name, module=peripheral)
+    bus.add_master(name=f"{name}_reader", master=peripheral.read_bus)
+    bus.add_master(name=f"{name}_writer", master=peripheral.write_bus)
+    if soc.irq.enabled:
+        soc.irq.add(name, use_loc_if_exists=True)
+
+    # LiteX answers for a slave that does not, after its own timeout and with made-up data; it tells only `ctrl`.
+    if bus is soc.bus and hasattr(getattr(soc, "ctrl", None), "bus_error"):
+        soc.comb += peripheral.bus_fault.eq(soc.ctrl.bus_error)
+
+    for key, value in constants(config, bus.data_width).items():
+        soc.add_constant(f"{name}_{key}", value)
+    return peripheral
+
+
+def constants(config, data_width):
+    """What the firmware has to know about a core, name to value, as it appears in `soc.h` behind the peripheral's name.
+
+    OPS, INPUTS, FORMATS are bit masks over the codes in the mode register.
+    """
+    return {
+        "LANES": config.lanes,
+        "MAX_LENGTH": config.max_length,
+        "OPS": ops_mask(config),
+        "INPUTS": inputs_mask(config),
+        "FORMATS": formats_mask(config),
+        "HAS_AFFINE": int(config.has_affine),
+        "BUS_BYTES": data_width // 8,
+    }

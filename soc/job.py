@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""What a job is, and what is checked before it begins."""
+
+from litex.gen import *
+from migen import *
+
+from litenorm.accel import constants as c
+from litenorm.accel.formats import FORMAT_BITS, FORMATS
+from litenorm.accel.status import STATUS_BITS, Status
+from litenorm.soc.dma import ROWS_BITS
+
+ADDRESS_BITS = 32  # of byte addresses and strides
+LENGTH_BITS = 16  # of row lengths and mask fields, more than any core can take
+OP_BITS = (len(c.OPS) - 1).bit_length()
+
+SOFTMAX = c.OPS.index("softmax")
+
+
+def job_layout():
+    """Fields of a job, (name, bits). Addresses and strides are in bytes, lengths in elements.
+
+    src, dst                the rows' first bytes; row r lies r strides behind them
+    src_stride, dst_stride  0: packed, a row's bytes rounded up to a bus word
+    rows, length            rows, and elements of each
+    op                      index in constants.OPS
+    input                   index in constants.INPUTS: 0 s8, 1 s16
+    format                  softmax: code of the output format
+    affine, output          norms: apply gamma and beta; then 0: s8, 1: s16 output. Without: s16 Q5.10
+    scale_multiplier, scale_shift, eps, affine_shift, beta_shift  as in the core's parameters
+    gamma, beta             with affine: addresses of s16 [length] each
+    mask_base, mask_increment, mask_period  see `RowLengths`
+    """
+    return [
+        ("src", ADDRESS_BITS),
+        ("dst", ADDRESS_BITS),
+        ("src_stride", ADDRESS_BITS),
+        ("dst_stride", ADDRESS_BITS),
+        ("rows", ROWS_BITS),
+        ("length", LENGTH_BITS),
+        ("op", OP_BITS),
+        ("input", 1),
+        ("format", FORMAT_BITS),
+        ("affine", 1),
+        ("output", 1),
+        ("scale_multiplier", c.SCALE_MULTIPLIER_BITS),
+        ("scale_shift", c.SCALE_SHIFT_BITS),
+        ("eps", c.EPS_BITS),
+        ("gamma", ADDRESS_BITS),
+        ("beta", ADDRESS_BITS),
+        ("affine_shift", c.AFFINE_SHIFT_BITS),
+        ("beta_shift", c.BETA_SHIFT_BITS),
+        ("mask_base", LENGTH_BITS),
+        ("mask_increment", LENGTH_BITS),
+        ("mask_period", LENGTH_BITS),
+    ]
+
+
+def result_layout():
+    """How a job ended: `code`, a Status; `constant_row`, a LayerNorm row had no variance; rows and cycles it took."""
+    return [("code", STATUS_BITS), ("constant_row", 1), ("rows_done", ROWS_BITS), ("cycles", 32)]
+
+
+def _is_one_of(signal, codes):
+    return Reduce("OR", [signal == code for code in codes]) if codes else C(0)
+
+
+class JobCheck(LiteXModule):
+    """Tells, combinationally, whether a job can run on this core, and what its rows look like in memory.
+
+    job         i: a Record of `job_layout()`
+    code        o: OK, or the first reason why not; an address outside of the window is found later, by the access
+    wide_in     o: input elements are 16 bits, not 8
+    wide_out    o: output elements are 16 bits, not 8
+    words_in, words_out, words_weights  o: bus words of one row, and of gamma or beta
+    stride_in, stride_out               o: bus words from row to row
+    """
+
+    def __init__(self, config, job, data_width):
+        word_bytes = data_width // 8
+        shift = log2_int(word_bytes)
+        words_bits = bits_for(max_row_words(config, data_width))
+
+        self.code = Signal(STATUS_BITS)
+        self.wide_in = Signal()
+        self.wide_out = Signal()
+        self.words_in = Signal(words_bits)
+        self.words_out = Signal(words_bits)
+        self.words_weights = Signal(words_bits)
+        self.stride_in = Signal(ADDRESS_BITS - shift)
+        self.stride_out = Signal(ADDRESS_BITS - shift)
+
+        # # #
+
+        # Rows in memory --------------------------------------------------------------------------------------
+        wide_format = _is_one_of(job.format, [f.code for f in FORMATS.values() if f.bits == 16])
+        self.comb += [
+            self.wide_in.eq(_is_one_of(job.input, [i for i, bits in enumerate(c.INPUTS.values()) if bits == 16])),
+            self.wide_out.eq(Mux(job.op == SOFTMAX, wide_format, ~job.affine | job.output)),
+        ]
+        for words, wide in ((self.words_in, self.wide_in), (self.words_out, self.wide_out), (self.words_weights, C(1))):
+            row_bytes = Signal(LENGTH_BITS + 2)
+            self.comb += [
+                row_bytes.eq(Mux(wide, job.length << 1, job.length) + (word_bytes - 1)),
+                words.eq(row_bytes >> shift),
+            ]
+        self.comb += [
+            self.stride_in.eq(Mux(job.src_stride == 0, self.words_in, job.src_stride >> shift)),
+            self.stride_out.eq(Mux(job.dst_stride == 0, self.words_out, job.dst_stride >> shift)),
+        ]
+
+        # Checks ----------------------------------------------------------------------------------------------
+        bad_op = ~_is_one_of(job.op, [c.OPS.index(name) for name in config.ops])
+        bad_input = ~_is_one_of(job.input, [list(c.INPUTS).index(name) for name in config.inputs])
+        bad_affine = job.affine & ((job.op == SOFTMAX) | int(not config.has_affine))
+        bad_format = (job.op == SOFTMAX) & ~_is_one_of(job.format, [FORMATS[name].code for name in config.formats])
+        low_bits = [job.src, job.dst, job.src_stride, job.dst_stride]
+        weights = [job.gamma, job.beta]
+        self.comb += [
+            If(bad_op | bad_input | bad_affine,
+                self.code.eq(int(Status.BAD_OP))
+            ).Elif(bad_format,
+                self.code.eq(int(Status.BAD_FORMAT))
+            ).Elif((job.length == 0) | (job.length > config.max_length),
+                self.code.eq(int(Status.BAD_LENGTH))
+            ).Elif(job.rows == 0,
+                self.code.eq(int(Status.BAD_ROWS))
+            ).Elif(
+                Reduce("OR", [a[:shift] != 0 for a in low_bits])
+                | (job.affine & Reduce("OR", [a[:shift] != 0 for a in weights])),
+                self.code.eq(int(Status.BAD_ALIGNMENT))
+            )
+        ]
+
+
+def max_row_words(config, data_width):
+    """Bus words of the longest row that a core may read or write."""
+    return -(-2 * config.max_length // (data_width // 8))
+
+
+class RowLengths(LiteXModule):
+    """Valid elements of each row: min(length, base + (r mod period) * increment) for r = 0, 1, 2, ...
+
+    base 0: all rows are valid in full. period 0: the count of rows never starts again. Causal attention of heads x N
+    rows has base 1, increment 1, period N; padding to n valid elements has base n, increment 0.
+
+    job    i: a Record of `job_layout()`, constant while rows are under way
+    next   i, pulse: go on to the next row; reset goes back to row 0
+    valid  o: valid elements of the current row, 1 to length
+    """
+
+    def __init__(self, job, length_bits):
+        self.next = Signal()
+        self.valid = Signal(length_bits)
+
+        # # #
+
+        begun = Signal()  # not in row 0: `extra` holds the row's base + (r mod period) * increment
+        extra = Signal(LENGTH_BITS)
+        row = Signal(LENGTH_BITS)  # r mod period
+        limit = Signal(LENGTH_BITS)  # before it is cut to length
+        following = Signal(LENGTH_BITS + 1)
+        restart = Signal()
+        self.comb += [
+            limit.eq(Mux(begun, extra, job.mask_base)),
+            following.eq(limit + job.mask_increment),
+            restart.eq((job.mask_period != 0) & (row == job.mask_period - 1)),
+            self.valid.eq(Mux((job.mask_base == 0) | (limit > job.length), job.length, limit)),
+        ]
+        self.sync += [
+            If(self.next,
+                begun.eq(~restart),
+                row.eq(Mux(restart, 0, row + 1)),
+                # It never decreases within a period, so above every length it may as well stand still.
+                extra.eq(Mux(following[LENGTH_BITS], 2**LENGTH_BITS - 1, following))
+            )
+        ]

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""The peripheral: core, engine and bus masters behind control and status registers."""
+
+from litex.gen import *
+from litex.soc.interconnect import stream, wishbone
+from litex.soc.interconnect.csr import *
+from litex.soc.interconnect.csr_eventmanager import *
+from migen import *
+
+from litenorm.accel import LiteNorm
+from litenorm.accel import constants as c
+from litenorm.accel.formats import FORMAT_BITS, FORMATS
+from litenorm.accel.status import STATUS_BITS, Status
+from litenorm.soc.dma import ROWS_BITS, WishboneReader, WishboneWriter
+from litenorm.soc.engine import CYCLES_BITS, Engine
+from litenorm.soc.job import ADDRESS_BITS, LENGTH_BITS, OP_BITS, job_layout, max_row_words
+
+VERSION = (0, 1)  # of the registers: major, minor
+MAGIC = 0x4C4E  # "LN"
+
+
+class LiteNormPeripheral(LiteXModule):
+    """LiteNorm as a LiteX peripheral: two bus masters, registers, one interrupt.
+
+    config        LiteNormConfig of the core
+    data_width    bits of the bus word
+    bursting      announce bursts to the bus; False: classic cycles
+    burst_length  longest burst, words. n words take n + 2 cycles: longer bursts fill the bus better, and keep other
+                  masters waiting for longer
+    bus_timeout   cycles without an answer after which a bus access is given up
+    with_csr      add the registers and the interrupt; without, `job`, `abort` and the window are driven by signals
+    core          instead of `LiteNorm(config)`, for tests
+
+    `read_bus`, `write_bus`: masters. `job`: sink of `job_layout()`, taken when no job runs. `ev.irq`: interrupt.
+    """
+
+    def __init__(self, config, data_width=32, address_width=32, bursting=True, burst_length=64, bus_timeout=65536,
+                 with_csr=True, core=None):
+        self.config = config
+        self.data_width = data_width
+
+        self.read_bus = wishbone.Interface(data_width=data_width, address_width=address_width, bursting=bursting)
+        self.write_bus = wishbone.Interface(data_width=data_width, address_width=address_width, bursting=bursting)
+        self.job = stream.Endpoint(job_layout())
+        self.bus_fault = Signal()  # i: the interconnect's watchdog makes up an ack in this cycle
+
+        # # #
+
+        options = dict(
+            max_words    = max_row_words(config, data_width),
+            burst_length = burst_length,
+            timeout      = bus_timeout,
+            bursting     = bursting,
+        )
+        reader = WishboneReader(self.read_bus, **options)
+        writer = WishboneWriter(self.write_bus, **options)
+        self.engine = engine = Engine(config, LiteNorm(config) if core is None else core, reader, writer)
+        self.comb += [
+            reader.bus_fault.eq(self.bus_fault),
+            writer.bus_fault.eq(self.bus_fault),
+        ]
+
+        # The job that runs. A queue may take the buffer's place.
+        self.buffer = buffer = stream.Buffer(job_layout())
+        self.comb += [
+            self.job.connect(buffer.sink),
+            buffer.source.connect(engine.job),
+        ]
+        self.idle = Signal()  # o: no job runs or waits
+        self.comb += self.idle.eq(~buffer.source.valid)
+
+        self.abort = engine.abort
+        self.result = engine.result
+        self.window_base = engine.window_base
+        self.window_limit = engine.window_limit
+
+        if with_csr:
+            self.add_csr()
+
+    def add_csr(self):
+        self.add_control_csr()
+        self.add_job_csr()
+        self.add_window_csr()
+        self.add_capability_csr()
+        self.add_events()
+
+    def add_control_csr(self):
+        engine, job, result = self.engine, self.job, self.result
+        self._control = CSRStorage(description="Start and abort.", fields=[
+            CSRField("start", size=1, pulse=True,
+                description="Write `1` to start the job that the registers describe. Ignored, with `rejected` set, "
+                            "while a job runs."),
+            CSRField("abort", size=1, pulse=True,
+                description="Write `1` to end the running job; it ends with status ABORTED after the bus bursts that "
+                            "are open. Ignored when no job runs. Wins over `start`."),
+        ])
+        codes = [(f"0b{int(s):0{STATUS_BITS}b}", s.name, s.text) for s in Status]
+        self._status = CSRStatus(description="State of the peripheral and of the last job.", fields=[
+            CSRField("busy", size=1, description="A job runs."),
+            CSRField("code", size=STATUS_BITS, description="How the last job ended.", values=codes),
+            CSRField("constant_row", size=1,
+                description="In the last job a LayerNorm or RMSNorm row had no variance, and its outputs are 0 before "
+                            "gamma and beta."),
+            CSRField("rejected", size=1,
+                description="The last write to `start` came while a job ran, and started nothing."),
+        ])
+        self._rows_done = CSRStatus(ROWS_BITS, description="Rows of the running or last job that are in memory.")
+        self._cycles = CSRStatus(CYCLES_BITS, description="Clock cycles of the running or last job, start to end.")
+
+        # # #
+
+        start = Signal()
+        busy = Signal()
+        code = Signal(STATUS_BITS)
+        constant_row = Signal()
+        rejected = Signal()
+        self.comb += [
+            busy.eq(~self.idle),
+            start.eq(self._control.fields.start & ~self._control.fields.abort),
+            job.valid.eq(start & ~busy),
+            engine.abort.eq(self._control.fields.abort),
+            result.ready.eq(1),
+            self._status.fields.busy.eq(busy),
+            self._status.fields.code.eq(code),
+            self._status.fields.constant_row.eq(constant_row),
+            self._status.fields.rejected.eq(rejected),
+            self._rows_done.status.eq(engine.rows_done),
+            self._cycles.status.eq(engine.cycles),
+        ]
+        self.sync += [
+            If(start, rejected.eq(busy)),
+            If(result.valid,
+                code.eq(result.code),
+                constant_row.eq(result.constant_row)
+            )
+        ]
+
+    def add_job_csr(self):
+        job = self.job
+        word = f"a multiple of {self.data_width // 8}"
+        address = {name: CSRStorage(ADDRESS_BITS, name=name, description=f"{text}; {word}.") for name, text in (
+            ("src", "Byte address of the first input row"),
+            ("dst", "Byte address of the first output row"),
+            ("src_stride", "Bytes from one input row to the next, 0: packed, a row rounded up to a bus word"),
+            ("dst_stride", "Bytes from one output row to the next, 0: packed, a row rounded up to a bus word"),
+            ("gamma", "Byte address of gamma, s16 [length]"),
+            ("beta", "Byte address of beta, s16 [length]"),
+        )}
+        for name, register in address.items():
+            setattr(self, f"_{name}", register)
+        self._rows = CSRStorage(ROWS_BITS, description="Rows, at least 1.")
+        self._length = CSRStorage(32, description=f"Elements of a row, 1 to {self.config.max_length}.")
+        formats = [(f"0b{f.code:0{FORMAT_BITS}b}", f.name, f"{f.bits} bits, zero point {f.zero_point}, sum {f.total}")
+                   for f in FORMATS.values()]
+        self._mode = CSRStorage(description="What the job computes.", fields=[
+            CSRField("op", size=OP_BITS, description="Operation.",
+                values=[(f"0b{i:0{OP_BITS}b}", name) for i, name in enumerate(c.OPS)]),
+            CSRField("input", size=1, description="Type of an input element.",
+                values=[(f"0b{i:b}", name) for i, name in enumerate(c.INPUTS)]),
+            CSRField("format", size=FORMAT_BITS, description="Softmax: output format.", values=formats),
+            CSRField("affine", size=1, description="LayerNorm and RMSNorm: apply gamma and beta."),
+            CSRField("output", size=1, description="With `affine`, type of an output element; without it is s16, Q5.10.",
+                values=[("0b0", "s8"), ("0b1", "s16")]),
+        ])
+        self._scale = CSRStorage(description="Softmax: one LSB of the input is multiplier * 2^(-9 - shift) octaves.",
+            fields=[
+                CSRField("multiplier", size=c.SCALE_MULTIPLIER_BITS),
+                CSRField("shift", size=c.SCALE_SHIFT_BITS),
+            ])
+        self._eps = CSRStorage(64, description="LayerNorm and RMSNorm: round(eps * n^2) for n valid elements and eps in "
+            f"LSB^2 of the input; above {2**c.EPS_BITS - 1} it counts as that.")
+        self._affine = CSRStorage(description="out = clip((y * gamma + (beta << beta_shift) + half) >> shift), half = "
+            "(1 << shift) >> 1.",
+            fields=[
+                CSRField("shift", size=c.AFFINE_SHIFT_BITS),
+                CSRField("beta_shift", size=c.BETA_SHIFT_BITS),
+            ])
+        self._mask_base = CSRStorage(LENGTH_BITS, description="Valid elements of row r: min(length, mask_base + (r mod "
+            "mask_period) * mask_increment). 0: all elements of all rows are valid.")
+        self._mask_increment = CSRStorage(LENGTH_BITS, description="See `mask_base`.")
+        self._mask_period = CSRStorage(LENGTH_BITS, description="See `mask_base`. 0: r is not taken modulo anything.")
+
+        # # #
+
+        def saturated(storage, bits):
+            """The register's value; what does not fit becomes the largest, so that it cannot pass for a good one."""
+            return Mux(storage[bits:] != 0, 2**bits - 1, storage[:bits])
+
+        self.comb += [
+            *[getattr(job, name).eq(register.storage) for name, register in address.items()],
+            job.rows.eq(self._rows.storage),
+            job.length.eq(saturated(self._length.storage, LENGTH_BITS)),
+            *[getattr(job, name).eq(getattr(self._mode.fields, name))
+              for name in ("op", "input", "format", "affine", "output")],
+            job.scale_multiplier.eq(self._scale.fields.multiplier),
+            job.scale_shift.eq(self._scale.fields.shift),
+            job.eps.eq(saturated(self._eps.storage, c.EPS_BITS)),
+            job.affine_shift.eq(self._affine.fields.shift),
+            job.beta_shift.eq(self._affine.fields.beta_shift),
+            job.mask_base.eq(self._mask_base.storage),
+            job.mask_increment.eq(self._mask_increment.storage),
+            job.mask_period.eq(self._mask_period.storage),
+        ]
+
+    def add_window_csr(self):
+        self._window_base = CSRStorage(ADDRESS_BITS,
+            description="First byte that the bus masters may access. Taken over when a job starts.")
+        self._window_limit = CSRStorage(ADDRESS_BITS, reset=2**ADDRESS_BITS - 1,
+            description="Last byte that the bus masters may access. Taken over when a job starts.")
+        self.comb += [
+            self.window_base.eq(self._window_base.storage),
+            self.window_limit.eq(self._window_limit.storage),
+        ]
+
+    def add_capability_csr(self):
+        config = self.config
+        self._id = CSRStatus(description="Identification.", fields=[
+            CSRField("minor", size=8, reset=VERSION[1], description="Version of the registers: additions."),
+            CSRField("major", size=8, reset=VERSION[0], description="Version of the registers: changes."),
+            CSRField("magic", size=16, reset=MAGIC, description=f"Always {MAGIC:#x}."),
+        ])
+        self._capability = CSRStatus(description="What the core was built with.", fields=[
+            CSRField("lanes", size=8, reset=config.lanes, description="Elements per cycle."),
+            CSRField("ops", size=len(c.OPS), reset=ops_mask(config), description="Bit i: operation i is built."),
+            CSRField("inputs", size=len(c.INPUTS), reset=inputs_mask(config),
+                description="Bit i: input type i is built."),
+            CSRField("affine", size=1, reset=int(config.has_affine), description="Gamma and beta are built."),
+            CSRField("formats", size=8, reset=formats_mask(config), description="Bit i: softmax format i is built."),
+        ])
+        self._limits = CSRStatus(description="What the core can take.", fields=[
+            CSRField("max_length", size=LENGTH_BITS, reset=config.max_length, description="Elements of the longest row."),
+            CSRField("bus_bytes", size=8, reset=self.data_width // 8,
+                description="Bytes of the bus word, of which addresses and strides are multiples."),
+        ])
+
+    def add_events(self):
+        self.ev = EventManager()
+        self.ev.done = EventSourcePulse(description="A job ended with status OK.")
+        self.ev.error = EventSourcePulse(description="A job ended with another status; see `status`.")
+        self.ev.finalize()
+        self.comb += [
+            self.ev.done.trigger.eq(self.result.valid & (self.result.code == Status.OK)),
+            self.ev.error.trigger.eq(self.result.valid & (self.result.code != Status.OK)),
+        ]
+
+
+def ops_mask(config):
+    """Bit i: operation i (its code in the mode register) is built."""
+    return sum(1 << i for i, name in enumerate(c.OPS) if name in config.ops)
+
+
+def inputs_mask(config):
+    """Bit i: input type i is built."""
+    return sum(1 << i for i, name in enumerate(c.INPUTS) if name in config.inputs)
+
+
+def formats_mask(config):
+    """Bit i: the softmax format of code i is built."""
+    return sum(1 << f.code for f in FORMATS.values() if f.name in config.formats) if config.has_softmax else 0
