@@ -18,7 +18,7 @@ def random_block(seed, norm="pre", causal=True, dim=16, heads=2, hidden=32, fmt=
         return Requant.from_real(factor * rng.uniform(0.5, 2, channels), out)
 
     def linear(outputs, inputs, out):
-        gain = (40 if out == "s8" else 3000) / (70 * 45 * inputs**0.5)  # weights and inputs of that deviation
+        gain = (40 if out == "s8" else 3000) / (70 * 45 * inputs**0.5)  # codes deviate by about 70 and 45
         return Linear(rng.integers(-127, 128, (outputs, inputs)), rng.integers(-(2**13), 2**13, outputs),
                       requant(outputs, gain, out))
 
