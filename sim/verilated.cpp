@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 LiteNorm contributors
 
-// Cycle loop of sim/verilated.py: stream drivers and monitors, watched signals. It knows the model only as a table of
-// ports (see the glue that verilated.py generates), so it is compiled once for all models.
+// Cycle loop of sim/verilated.py: stream drivers and monitors, watched signals, a memory on Wishbone. It knows the model
+// only as a table of ports (see the glue that verilated.py generates), so it is compiled once for all models.
 //
 // One cycle: drive the inputs, settle the logic with the clock low, answer combinationally where an agent does so
 // (and settle again), sample, clock edge.
 
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -141,6 +142,12 @@ struct Watch {
     std::vector<uint64_t> values;
 };
 
+std::string address(uint64_t value) {
+    char text[24];
+    snprintf(text, sizeof text, "0x%llx", (unsigned long long)value);
+    return text;
+}
+
 std::string hex(const uint8_t* data, size_t bytes) {
     static const char* digits = "0123456789abcdef";
     std::string text = "0x";
@@ -150,6 +157,145 @@ std::string hex(const uint8_t* data, size_t bytes) {
     }
     return text;
 }
+
+}  // namespace
+
+// One range of byte addresses, both ends included.
+struct Range {
+    uint64_t first, last;
+};
+
+// Ports of one Wishbone master, as indices.
+struct BusPorts {
+    uint32_t cyc, stb, we, adr, sel, dat_w, cti, bte, ack, err, dat_r;
+    uint32_t word_bytes;
+    uint32_t byte_addressed;
+};
+
+struct BusTiming {
+    uint64_t latency;  // cycles before the reply to the first beat of an access
+    StallSpec stall;  // further, random waits before any beat
+    uint32_t bursting;  // following beats of an incrementing burst need no latency
+};
+
+// One beat in the log. kind: 0 read, 1 write; reply: 0 ack, 1 err.
+struct BusBeat {
+    uint64_t cycle;
+    uint64_t address;  // in bytes
+    uint32_t sel;
+    uint8_t kind, reply, cti, spare;
+};
+
+namespace {
+
+struct Memory {
+    uint8_t* data = nullptr;
+    uint64_t base = 0, size = 0;
+};
+
+struct Pins {
+    uint8_t *cyc, *stb, *we, *adr, *sel, *dat_w, *cti, *bte, *ack, *err, *dat_r;
+};
+
+struct Request {
+    uint64_t address = 0, sel = 0;
+    uint8_t we = 0, cti = 0;
+    std::vector<uint8_t> data;
+    bool operator!=(const Request& o) const {
+        return address != o.address || sel != o.sel || we != o.we || cti != o.cti || (we && data != o.data);
+    }
+};
+
+enum BusLists { ERROR_RANGES, DEAD_RANGES, READ_RANGES, WRITE_RANGES, ERROR_BEATS, LISTS };
+
+// Wishbone slave (B4 pipelined features: none; classic and registered-feedback incrementing bursts), and a check of the
+// master: a request stays as it is until the reply, a burst goes on at the next word and ends with cti = 7.
+struct Bus {
+    std::string name;
+    BusPorts index;
+    Pins pins;
+    uint32_t adr_bytes, sel_bytes, width;
+    BusTiming timing{0, {0, 1ull << 32, 0}, 1};
+    std::vector<Range> lists[LISTS];
+    Random random;
+    Staller staller;
+    Request request, held;
+    bool pending = false;  // a request waits for its reply
+    bool dead = false;  // it will wait for ever
+    bool in_burst = false;
+    bool replied = false;
+    bool stalled = false;
+    uint64_t wait = 0;
+    uint64_t next_address = 0;
+    uint8_t burst_we = 0;
+    uint64_t beats = 0;
+    std::vector<BusBeat> log;
+
+    void clear() {
+        *pins.ack = *pins.err = 0;
+        pending = dead = in_burst = replied = false;
+    }
+    bool active() const { return *pins.cyc && *pins.stb; }
+    bool listed(BusLists list, uint64_t first, uint64_t last) const {
+        for (auto& r : lists[list])
+            if (first <= r.last && last >= r.first) return true;
+        return false;
+    }
+    // Every byte that sel selects must lie in one of the ranges.
+    bool allowed(BusLists list) const {
+        if (lists[list].empty()) return true;
+        for (uint32_t b = 0; b < width; b++) {
+            bool inside = !(request.sel >> b & 1);
+            for (auto& r : lists[list]) inside |= request.address + b >= r.first && request.address + b <= r.last;
+            if (!inside) return false;
+        }
+        return true;
+    }
+    void read_request() {
+        uint64_t adr = 0, sel = 0;
+        memcpy(&adr, pins.adr, adr_bytes);
+        memcpy(&sel, pins.sel, sel_bytes);
+        request.address = index.byte_addressed ? adr : adr * width;
+        request.sel = sel;
+        request.we = *pins.we;
+        request.cti = *pins.cti;
+        request.data.assign(pins.dat_w, pins.dat_w + width);
+    }
+    void drive() {
+        *pins.ack = *pins.err = 0;
+        replied = false;
+        for (uint32_t b = 0; b < width; b++) pins.dat_r[b] = uint8_t(random.next());  // Only valid with ack.
+        stalled = staller.step(random);
+    }
+    // Called when the logic has settled; true when the reply changed an input.
+    bool answer(const Memory& memory) {
+        if (!active()) return false;
+        read_request();
+        if (!pending) {
+            pending = true;
+            wait = in_burst && timing.bursting ? 0 : timing.latency;
+            dead = listed(DEAD_RANGES, request.address, request.address + width - 1);
+            held = request;
+        }
+        if (dead) return false;
+        if (wait) {
+            wait--;
+            return false;
+        }
+        if (stalled) return false;
+        bool outside = request.address < memory.base || request.address + width > memory.base + memory.size;
+        bool error = outside || listed(ERROR_RANGES, request.address, request.address + width - 1) ||
+                     listed(ERROR_BEATS, beats, beats);
+        replied = true;
+        if (error) {
+            *pins.err = 1;
+        } else {
+            *pins.ack = 1;
+            if (!request.we) memcpy(pins.dat_r, memory.data + (request.address - memory.base), width);
+        }
+        return true;
+    }
+};
 
 }  // namespace
 
@@ -173,6 +319,8 @@ struct Harness {
     std::vector<Sink> sinks;
     std::vector<Source> sources;
     std::vector<Watch> watches;
+    std::vector<Bus> buses;
+    Memory memory;
     std::vector<uint64_t> reset_log;  // per reset: cycle, next beat of each sink, beats of each source
     uint64_t cycle = 0;  // of this run
     uint64_t total = 0;  // since the model was made
@@ -191,6 +339,11 @@ struct Harness {
             s += "; " + k.name + " " + std::to_string(k.transfers) +
                  (k.expect >= 0 ? "/" + std::to_string(k.expect) : std::string()) + " beats, valid=" +
                  std::to_string(*k.valid) + " ready=" + std::to_string(*k.ready);
+        for (auto& b : buses)
+            s += "; " + b.name + " " + std::to_string(b.beats) + " beats, cyc=" + std::to_string(*b.pins.cyc) + " stb=" +
+                 std::to_string(*b.pins.stb) + " we=" + std::to_string(*b.pins.we) + " ack=" +
+                 std::to_string(*b.pins.ack) + " err=" + std::to_string(*b.pins.err) + " address=" +
+                 address(b.request.address);
         for (auto& w : watches)
             s += std::string("; ") + ports[w.port].name + "=" + hex(ports[w.port].data, ports[w.port].bytes);
         return s;
@@ -208,6 +361,7 @@ struct Harness {
     void pulse_reset(uint64_t cycles) {
         for (auto& k : sinks) k.withdraw();
         for (auto& k : sources) *k.ready = 0;
+        for (auto& b : buses) b.clear();
         if (reset) *reset = 1;
         for (uint64_t i = 0; i < cycles; i++) {
             eval();
@@ -259,6 +413,7 @@ struct Harness {
             *k.ready = !stalled && !hide;
             late |= !stalled && hide;
         }
+        for (auto& b : buses) b.drive();
         eval();
         if (late) {
             uint64_t valid = 0;
@@ -269,6 +424,11 @@ struct Harness {
             }
             eval();
             for (size_t i = 0; i < sources.size(); i++) check_ready_independence(sources[i], valid >> i & 1);
+        }
+        if (!buses.empty()) {
+            bool changed = false;
+            for (auto& b : buses) changed |= b.answer(memory);
+            if (changed) eval();
         }
         if (tracing) glue_dump(model, 2 * total);
         sample();
@@ -304,6 +464,7 @@ struct Harness {
                 k.hold.swap(k.beat);
             }
         }
+        for (auto& b : buses) sample(b);
         for (auto& w : watches) {
             const Port& p = ports[w.port];
             uint64_t value = 0;
@@ -315,9 +476,46 @@ struct Harness {
         }
     }
 
+    void sample(Bus& b) {
+        if (!b.active()) {
+            if (b.pending && !b.dead) fail(PROTOCOL, b.name + " withdrew a request before its reply");
+            if (b.pending) b.pending = b.in_burst = false;
+            if (b.in_burst && !*b.pins.cyc) fail(PROTOCOL, b.name + " ended a burst without cti = 7");
+            return;
+        }
+        b.read_request();
+        const Request& q = b.request;
+        if (!b.pending) return;  // It came in answer to another reply of this cycle: seen in the next one.
+        if (q != b.held) fail(PROTOCOL, b.name + " changed a request before its reply");
+        if (q.cti != 0 && q.cti != 2 && q.cti != 7) fail(PROTOCOL, b.name + " used cti " + std::to_string(q.cti));
+        if (q.cti == 2 && *b.pins.bte) fail(PROTOCOL, b.name + " used bte " + std::to_string(*b.pins.bte));
+        if (q.address % b.width) fail(PROTOCOL, b.name + " used an unaligned address");
+        if (b.in_burst) {
+            if (q.address != b.next_address)
+                fail(PROTOCOL, b.name + " jumped in a burst, expected " + address(b.next_address));
+            if (q.we != b.burst_we) fail(PROTOCOL, b.name + " changed direction in a burst");
+            if (q.cti == 0) fail(PROTOCOL, b.name + " went on in a burst with cti 0");
+        }
+        if (!b.allowed(q.we ? WRITE_RANGES : READ_RANGES))
+            fail(PROTOCOL, b.name + (q.we ? " wrote" : " read") + " outside of the allowed ranges");
+        if (!b.replied) return;
+        bool ack = *b.pins.ack;
+        b.log.push_back(BusBeat{cycle, q.address, uint32_t(q.sel), q.we, uint8_t(!ack), q.cti, 0});
+        b.beats++;
+        b.pending = false;
+        b.in_burst = ack && q.cti == 2;
+        b.next_address = q.address + b.width;
+        b.burst_we = q.we;
+        progress = cycle;
+        if (ack && q.we)
+            for (uint32_t i = 0; i < b.width; i++)
+                if (q.sel >> i & 1) memory.data[q.address - memory.base + i] = q.data[i];
+    }
+
     void run(Run& r) {
-        cycle = 0;
-        progress = 0;
+        uint64_t start = r.until >= 0 ? cycle : 0;
+        cycle = start;
+        progress = cycle;
         reset_log.clear();
         uint64_t next_reset = 0;
         int64_t complete = -1;
@@ -347,10 +545,11 @@ struct Harness {
                     fail(HANG, "no transfer for " + std::to_string(cycle - progress) + " cycles");
                 }
             }
-            if (cycle >= r.max_cycles) fail(MAX_CYCLES, "not done after " + std::to_string(cycle) + " cycles");
+            if (cycle - start >= r.max_cycles)
+                fail(MAX_CYCLES, "not done after " + std::to_string(cycle - start) + " cycles");
         }
     done:
-        r.cycles = cycle;
+        r.cycles = cycle - start;
     }
 };
 
@@ -470,7 +669,6 @@ int harness_run(Harness* h, Run* r) {
         w.values.clear();
     }
     int code = guarded(h, [&] { h->run(*r); });
-    r->cycles = h->cycle;
     // The beats belong to the caller and may go away.
     for (auto& k : h->sinks) k.beats = nullptr, k.count = k.next, k.withdraw();
     return code;
@@ -488,6 +686,38 @@ void harness_watch_take(Harness* h, uint32_t i, uint64_t* cycles, uint64_t* valu
     Watch& w = h->watches[i];
     memcpy(cycles, w.cycles.data(), 8 * w.cycles.size());
     memcpy(values, w.values.data(), 8 * w.values.size());
+}
+void harness_memory(Harness* h, uint8_t* data, uint64_t base, uint64_t size) { h->memory = Memory{data, base, size}; }
+void harness_add_bus(Harness* h, const char* name, const BusPorts* ports) {
+    h->buses.emplace_back();
+    Bus& b = h->buses.back();
+    auto& p = h->ports;
+    b.name = name;
+    b.index = *ports;
+    b.pins = Pins{p[ports->cyc].data, p[ports->stb].data, p[ports->we].data, p[ports->adr].data, p[ports->sel].data,
+                  p[ports->dat_w].data, p[ports->cti].data, p[ports->bte].data, p[ports->ack].data,
+                  p[ports->err].data, p[ports->dat_r].data};
+    b.adr_bytes = p[ports->adr].bytes;
+    b.sel_bytes = p[ports->sel].bytes;
+    b.width = ports->word_bytes;
+    b.clear();
+}
+void harness_bus_timing(Harness* h, uint32_t i, const BusTiming* timing, uint64_t seed) {
+    Bus& b = h->buses[i];
+    b.timing = *timing;
+    b.staller = Staller{timing->stall, false};
+    b.random.state = seed;
+}
+void harness_bus_list(Harness* h, uint32_t i, uint32_t list, const Range* ranges, uint64_t count) {
+    h->buses[i].lists[list].assign(ranges, ranges + count);
+}
+uint64_t harness_bus_count(Harness* h, uint32_t i) { return h->buses[i].log.size(); }
+void harness_bus_take(Harness* h, uint32_t i, BusBeat* log) {
+    memcpy(log, h->buses[i].log.data(), sizeof(BusBeat) * h->buses[i].log.size());
+}
+void harness_bus_clear(Harness* h, uint32_t i) {
+    h->buses[i].log.clear();
+    h->buses[i].beats = 0;
 }
 uint64_t harness_reset_count(Harness* h) { return h->reset_log.size(); }
 void harness_reset_take(Harness* h, uint64_t* log) { memcpy(log, h->reset_log.data(), 8 * h->reset_log.size()); }

@@ -31,6 +31,7 @@ from litex.gen.fhdl import verilog as litex_verilog
 from migen import ClockDomain, Signal
 
 from litenorm.sim.cache import build_dir, cached, digest
+from litenorm.sim.wishbone import BEAT_DTYPE, BUS_INPUTS, BUS_OUTPUTS, RANGE_LISTS, BusPort
 
 
 class SimulationError(RuntimeError):
@@ -218,8 +219,9 @@ def _compile(verilog, top, ports, trace):
             unit = folder / f"{stem}.cpp"
             unit.write_text("".join(f'#include "obj/{s.name}"\n' for s in chosen))
             _call([*flags, level, "-I", folder / "obj", "-I", folder, "-c", unit, "-o", folder / f"{stem}.o"])
-        _call([*flags, "-O2", "-shared", "-pthread", "-Wl,-Bsymbolic,-z,defs", "-I", folder / "obj", "-o", folder / "dut.so",
-               folder / "glue.cpp", folder / "slow.o", folder / "fast.o", *sorted(runtime.glob("*.o"))])
+        _call([*flags, "-O2", "-shared", "-pthread", "-Wl,-Bsymbolic,-z,defs", "-I", folder / "obj",
+               "-o", folder / "dut.so", folder / "glue.cpp", folder / "slow.o", folder / "fast.o",
+               *sorted(runtime.glob("*.o"))])
         shutil.rmtree(folder / "obj")
         for name in ("slow.o", "fast.o", "slow.cpp", "fast.cpp"):
             (folder / name).unlink()
@@ -237,6 +239,18 @@ class _Stall(ctypes.Structure):
 
 class _Field(ctypes.Structure):
     _fields_ = [("port", ctypes.c_uint32), ("offset", ctypes.c_uint32), ("bytes", ctypes.c_uint32)]
+
+
+class _Range(ctypes.Structure):
+    _fields_ = [("first", ctypes.c_uint64), ("last", ctypes.c_uint64)]
+
+
+class _BusPorts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in (*BUS_OUTPUTS, *BUS_INPUTS, "word_bytes", "byte_addressed")]
+
+
+class _BusTiming(ctypes.Structure):
+    _fields_ = [("latency", ctypes.c_uint64), ("stall", _Stall), ("bursting", ctypes.c_uint32)]
 
 
 class _Run(ctypes.Structure):
@@ -270,6 +284,13 @@ _FUNCTIONS = {
     "sink_sent": (_U64, [_H, _U32]),
     "watch_count": (_U64, [_H, _U32]),
     "watch_take": (None, [_H, _U32, _P, _P]),
+    "memory": (None, [_H, _P, _U64, _U64]),
+    "add_bus": (None, [_H, _S, ctypes.POINTER(_BusPorts)]),
+    "bus_timing": (None, [_H, _U32, ctypes.POINTER(_BusTiming), _U64]),
+    "bus_list": (None, [_H, _U32, _U32, ctypes.POINTER(_Range), _U64]),
+    "bus_count": (_U64, [_H, _U32]),
+    "bus_take": (None, [_H, _U32, _P]),
+    "bus_clear": (None, [_H, _U32]),
     "reset_count": (_U64, [_H]),
     "reset_take": (None, [_H, _P]),
 }
@@ -298,6 +319,9 @@ class SignalDut:
     inputs, outputs : the ports: dict of name to Signal, or an iterable of Signals named by their own name.
     name : name of the Verilog module (and of the cache entry).
     regs_init : see ``to_verilog``.
+    buses : dict of name to a ``wishbone.Interface`` that the module drives as a master. Each is answered by ``memory``
+        and has its timing, faults and checks in ``dut.buses[name]``, a ``wishbone.BusPort``.
+    memory : the ``wishbone.Memory`` behind all buses.
     trace : path of a VCD file to write, or None.
     seed : seed of the power-up values of everything that has no initial value.
 
@@ -305,16 +329,28 @@ class SignalDut:
     tools are missing or refuse the Verilog, KeyError for an unknown port.
     """
 
-    def __init__(self, module, inputs=(), outputs=(), name=None, regs_init=True, trace=None, seed=0):
+    def __init__(self, module, inputs=(), outputs=(), buses=None, memory=None, name=None, regs_init=True, trace=None,
+                 seed=0):
+        if buses and memory is None:
+            raise ValueError("buses need a memory: litenorm.sim.wishbone.Memory(base, size)")
+        self.memory = memory
+        self.buses = {key: BusPort(key, interface, self._apply_bus) for key, interface in (buses or {}).items()}
+        inputs, outputs = _named(inputs, "inputs"), _named(outputs, "outputs")
+        for bus in self.buses.values():
+            inputs.update(bus.inputs())
+            outputs.update(bus.outputs())
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__).lower()
-        named = {**_named(inputs, "inputs"), **_named(outputs, "outputs")}
-        output_signals = set(_named(outputs, "outputs").values())
-        self.verilog, ports = _convert(module, self.name, named, regs_init)
-        self.ports = {port: (signal, signal in output_signals) for port, signal in ports.items()}
+        self.verilog, ports = _convert(module, self.name, {**inputs, **outputs}, regs_init)
+        self.ports = {port: (signal, signal.direction == "output") for port, signal in ports.items()}
+        for port in inputs:
+            if self.ports[port][1]:
+                raise ValueError(f"port {port} is driven by the module: it is an output")
+        # An output that the module leaves alone has become an input port; Migen gives it its reset value.
+        self._undriven = {port: signal.reset.value for port, signal in outputs.items() if not self.ports[port][1]}
         self._index = {port: i for i, port in enumerate(self.ports)}
+        self._handle = None
         self.trace = trace
         self._library = _load(_compile(self.verilog, self.name, self.ports, trace is not None))
-        self._handle = None
         self.power_up(seed)
 
     def power_up(self, seed=0):
@@ -326,13 +362,52 @@ class SignalDut:
                                                                    self._index.get("sys_rst", -1))
         self._handle = handle
         self._finalizer = weakref.finalize(self, library.harness_free, handle)
+        for port, (_, driven) in self.ports.items():
+            if not driven:
+                self.set(**{port: self._undriven.get(port, 0)})
         self._attach()
         if self.trace is not None:
             library.harness_trace(handle, str(self.trace).encode())
         self.reset()
 
     def _attach(self):
-        """Register the agents of a subclass with a new model."""
+        """Register the agents with a new model."""
+        if self.memory is not None:
+            self._library.harness_memory(self._handle, _address(self.memory.data), self.memory.base,
+                                         self.memory.data.size)
+        for bus in self.buses.values():
+            ports = {pin: self._index[f"{bus.name}_{pin}"] for pin in (*BUS_OUTPUTS, *BUS_INPUTS)}
+            self._library.harness_add_bus(self._handle, bus.name.encode(), ctypes.byref(_BusPorts(
+                **ports, word_bytes=bus.word_bytes, byte_addressed=bus.byte_addressed)))
+        for bus in self.buses.values():
+            self._apply_bus(bus)
+
+    def _apply_bus(self, bus):
+        """Hand the settings of a BusPort to the model."""
+        if not self._handle:
+            return
+        i = list(self.buses.values()).index(bus)
+        stall = bus.stall if isinstance(bus.stall, Stall) else Stall(bus.stall)
+        timing = _BusTiming(bus.latency, stall._struct(), int(bus.bursting))
+        self._library.harness_bus_timing(self._handle, i, ctypes.byref(timing), _subseed(self.seed, bus.name))
+        for number, key in enumerate(RANGE_LISTS):
+            ranges = getattr(bus, key)
+            array = (_Range * len(ranges))(*(_Range(first, last) for first, last in ranges))
+            self._library.harness_bus_list(self._handle, i, number, array, len(ranges))
+
+    def bus_log(self, name, clear=True):
+        """Return the beats of one bus since the last clear as an array of ``wishbone.BEAT_DTYPE``."""
+        i = list(self.buses).index(name)
+        log = np.zeros(self._library.harness_bus_count(self._handle, i), BEAT_DTYPE)
+        self._library.harness_bus_take(self._handle, i, _address(log))
+        if clear:
+            self._library.harness_bus_clear(self._handle, i)
+        return log
+
+    @property
+    def cycle(self):
+        """Cycles since the model was powered up and reset, or since the last ``run`` began."""
+        return self._library.harness_cycle(self._handle)
 
     def _check(self, code):
         if code:
@@ -519,7 +594,7 @@ class StreamPort:
         bits = bits or self.widths[field]
         lanes = self.widths[field] // bits
         if lanes == 0:
-            raise ValueError(f"{self.name}.{field} is {self.widths[field]} bits wide: an element of {bits} does not fit")
+            raise ValueError(f"{self.name}.{field} is {self.widths[field]} bits wide: {bits} do not fit")
         rows = rows if isinstance(rows, np.ndarray) and rows.ndim == 2 else [np.asarray(row) for row in rows]
         lengths = np.array([len(row) for row in rows], np.int64)
         if len(rows) == 0 or lengths.min() == 0:
@@ -663,6 +738,7 @@ class StreamDut(SignalDut):
         super().__init__(module, ins, outs, **options)
 
     def _attach(self):
+        super()._attach()
         for kind, ports in (("sink", self.sinks), ("source", self.sources)):
             for port in ports.values():
                 fields = [_Field(self._index[name], port.dtype.fields[key][1], port.dtype[key].itemsize)
