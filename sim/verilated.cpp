@@ -325,6 +325,8 @@ struct Harness {
     uint64_t cycle = 0;  // of this run
     uint64_t total = 0;  // since the model was made
     uint64_t progress = 0;
+    int64_t until = -1;  // port watched for the end of a run
+    bool reached = false;
     bool tracing = false;
     std::string error;
 
@@ -432,6 +434,10 @@ struct Harness {
         }
         if (tracing) glue_dump(model, 2 * total);
         sample();
+        if (until >= 0) {
+            const Port& p = ports[until];
+            for (uint32_t b = 0; b < p.bytes; b++) reached |= p.data[b] != 0;
+        }
         edge();
         cycle++;
     }
@@ -517,18 +523,18 @@ struct Harness {
         cycle = start;
         progress = cycle;
         reset_log.clear();
+        until = r.until;
+        reached = false;
         uint64_t next_reset = 0;
         int64_t complete = -1;
         while (!glue_finished(model)) {
-            if (next_reset < r.resets && cycle >= r.reset_at[next_reset]) {
+            while (next_reset < r.resets && cycle >= r.reset_at[next_reset]) {
                 next_reset++;
                 reset_in_run(r.reset_cycles);
             }
             step();
             if (r.until >= 0) {
-                const Port& p = ports[r.until];
-                for (uint32_t b = 0; b < p.bytes; b++)
-                    if (p.data[b]) goto done;
+                if (reached) goto done;
             } else {
                 bool sent = next_reset == r.resets, expecting = false, got = true;
                 for (auto& k : sinks) sent &= k.next == k.count;
@@ -619,6 +625,7 @@ int harness_reset(Harness* h, uint64_t cycles) {
 }
 int harness_clock(Harness* h, uint64_t cycles) {
     return guarded(h, [&] {
+        h->until = -1;
         for (uint64_t i = 0; i < cycles && !glue_finished(h->model); i++) h->step();
         h->eval();
     });

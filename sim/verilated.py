@@ -29,6 +29,7 @@ import numpy as np
 from litex.gen import LiteXContext
 from litex.gen.fhdl import verilog as litex_verilog
 from migen import ClockDomain, Signal
+from migen.fhdl.tools import list_targets
 
 from litenorm.sim.cache import build_dir, cached, digest
 from litenorm.sim.wishbone import BEAT_DTYPE, BUS_INPUTS, BUS_OUTPUTS, RANGE_LISTS, BusPort
@@ -63,7 +64,7 @@ def to_verilog(module, name, ios, regs_init=True):
         be converted twice.
     name : name of the Verilog module.
     ios : the ports: an iterable of Signals, or a dict of port name to Signal. ``sys_clk`` and ``sys_rst`` are added.
-    regs_init : with False the registers have no initial value, as in an ASIC: only reset gives them one.
+    regs_init : with False the clocked registers have no initial value, as in an ASIC: only reset gives them one.
     """
     text, _ = _convert(module, name, ios, regs_init)
     return text
@@ -87,7 +88,8 @@ def _convert(module, name, ios, regs_init=True):
     # The hierarchy of an SoC made before in this process is not this module's.
     top, LiteXContext.top = LiteXContext.top, None
     try:
-        out = litex_verilog.convert(module, ios=ios, name=name, regs_init=regs_init)
+        fragment = module.get_fragment()
+        out = litex_verilog.convert(fragment, ios=ios, name=name)
     finally:
         LiteXContext.top = top
     text = re.sub(r"^\s*//.*\n", "", out.main_source, flags=re.M)
@@ -98,6 +100,10 @@ def _convert(module, name, ios, regs_init=True):
         return "initial begin\n" + "".join(lines) + "end\n"
 
     text = _READMEM.sub(inline, text)
+    if not regs_init:
+        # Only clocked registers: a Signal that nothing drives stands for its reset value, in silicon too.
+        clocked = {out.ns.get_name(s) for body in fragment.sync.values() for s in list_targets(body)}
+        text = re.sub(r"^(reg  .*?(\w+)) = [^;]+;", lambda m: m[1] + ";" if m[2] in clocked else m[0], text, flags=re.M)
     text = re.sub(r"\n{3,}", "\n\n", text).lstrip()
     ports = {out.ns.get_name(signal): signal for signal in ios}
     return text, dict(sorted(ports.items()))
@@ -322,7 +328,7 @@ class SignalDut:
     buses : dict of name to a ``wishbone.Interface`` that the module drives as a master. Each is answered by ``memory``
         and has its timing, faults and checks in ``dut.buses[name]``, a ``wishbone.BusPort``.
     memory : the ``wishbone.Memory`` behind all buses.
-    trace : path of a VCD file to write, or None.
+    trace : path of a VCD file to write, or None; complete after ``close``. A fresh run begins it anew.
     seed : seed of the power-up values of everything that has no initial value.
 
     Names are Verilog port names. ``sys_clk`` and ``sys_rst`` are driven by the harness. Raises RuntimeError when the
@@ -356,8 +362,7 @@ class SignalDut:
     def power_up(self, seed=0):
         """Make a new model with its power-up values drawn from ``seed``, and reset it for two cycles."""
         self.seed = seed
-        if self._handle:
-            self._finalizer()
+        self.close()
         library, handle = self._library, self._library.harness_new(seed, self._index["sys_clk"],
                                                                    self._index.get("sys_rst", -1))
         self._handle = handle
@@ -370,14 +375,32 @@ class SignalDut:
             library.harness_trace(handle, str(self.trace).encode())
         self.reset()
 
+    def close(self):
+        """Free the model and finish its trace; ``power_up`` makes a new one. It happens by itself at process exit."""
+        if self._handle:
+            self._finalizer()
+            self._handle = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    @property
+    def _live(self):
+        if not self._handle:
+            raise ValueError(f"{self.name} was closed: power it up first")
+        return self._handle
+
     def _attach(self):
         """Register the agents with a new model."""
         if self.memory is not None:
-            self._library.harness_memory(self._handle, _address(self.memory.data), self.memory.base,
+            self._library.harness_memory(self._live, _address(self.memory.data), self.memory.base,
                                          self.memory.data.size)
         for bus in self.buses.values():
             ports = {pin: self._index[f"{bus.name}_{pin}"] for pin in (*BUS_OUTPUTS, *BUS_INPUTS)}
-            self._library.harness_add_bus(self._handle, bus.name.encode(), ctypes.byref(_BusPorts(
+            self._library.harness_add_bus(self._live, bus.name.encode(), ctypes.byref(_BusPorts(
                 **ports, word_bytes=bus.word_bytes, byte_addressed=bus.byte_addressed)))
         for bus in self.buses.values():
             self._apply_bus(bus)
@@ -389,30 +412,30 @@ class SignalDut:
         i = list(self.buses.values()).index(bus)
         stall = bus.stall if isinstance(bus.stall, Stall) else Stall(bus.stall)
         timing = _BusTiming(bus.latency, stall._struct(), int(bus.bursting))
-        self._library.harness_bus_timing(self._handle, i, ctypes.byref(timing), _subseed(self.seed, bus.name))
+        self._library.harness_bus_timing(self._live, i, ctypes.byref(timing), _subseed(self.seed, bus.name))
         for number, key in enumerate(RANGE_LISTS):
             ranges = getattr(bus, key)
             array = (_Range * len(ranges))(*(_Range(first, last) for first, last in ranges))
-            self._library.harness_bus_list(self._handle, i, number, array, len(ranges))
+            self._library.harness_bus_list(self._live, i, number, array, len(ranges))
 
     def bus_log(self, name, clear=True):
         """Return the beats of one bus since the last clear as an array of ``wishbone.BEAT_DTYPE``."""
         i = list(self.buses).index(name)
-        log = np.zeros(self._library.harness_bus_count(self._handle, i), BEAT_DTYPE)
-        self._library.harness_bus_take(self._handle, i, _address(log))
+        log = np.zeros(self._library.harness_bus_count(self._live, i), BEAT_DTYPE)
+        self._library.harness_bus_take(self._live, i, _address(log))
         if clear:
-            self._library.harness_bus_clear(self._handle, i)
+            self._library.harness_bus_clear(self._live, i)
         return log
 
     @property
     def cycle(self):
         """Cycles since the model was powered up and reset, or since the last ``run`` began."""
-        return self._library.harness_cycle(self._handle)
+        return self._library.harness_cycle(self._live)
 
     def _check(self, code):
         if code:
-            text = self._library.harness_error(self._handle).decode()
-            cycle = self._library.harness_cycle(self._handle)
+            text = self._library.harness_error(self._live).decode()
+            cycle = self._library.harness_cycle(self._live)
             raise _ERRORS[code](f"{self.name}: {text} (cycle {cycle}, seed {self.seed})")
 
     def set(self, **values):
@@ -422,7 +445,7 @@ class SignalDut:
             if not -(1 << (width - 1)) <= value < (1 << width):
                 raise ValueError(f"{name} is {width} bits wide: {value} does not fit")
             data = (int(value) & ((1 << width) - 1)).to_bytes(max(8, (width + 31) // 32 * 4), "little")
-            self._library.harness_set(self._handle, self._index[name], data)
+            self._library.harness_set(self._live, self._index[name], data)
 
     def get(self, name):
         """Return the value of a port as an unsigned integer, or signed when its Signal is.
@@ -431,29 +454,29 @@ class SignalDut:
         """
         signal = self.ports[name][0]
         data = ctypes.create_string_buffer(max(8, (len(signal) + 31) // 32 * 4))
-        self._library.harness_get(self._handle, self._index[name], data)
+        self._library.harness_get(self._live, self._index[name], data)
         value = int.from_bytes(data.raw, "little")
         return value - (1 << len(signal)) if signal.signed and value >> (len(signal) - 1) else value
 
     def settle(self):
         """Propagate inputs through the combinational logic without a clock edge."""
-        self._check(self._library.harness_eval(self._handle))
+        self._check(self._library.harness_eval(self._live))
 
     def clock(self, cycles=1):
         """Run for a number of clock cycles, then settle."""
-        self._check(self._library.harness_clock(self._handle, cycles))
+        self._check(self._library.harness_clock(self._live, cycles))
 
     def reset(self, cycles=2):
         """Hold ``sys_rst`` high for a number of cycles."""
-        self._check(self._library.harness_reset(self._handle, cycles))
+        self._check(self._library.harness_reset(self._live, cycles))
 
     def run_until(self, name, max_cycles=1_000_000):
-        """Run until port ``name`` is not zero (looked at just before each clock edge) and return the cycles it took.
+        """Run to the end of the first cycle in which port ``name`` is not zero and return the cycles it took.
 
         Raises HangError when that does not happen within ``max_cycles``.
         """
         run = _Run(max_cycles=max_cycles, until=self._index[name])
-        self._check(self._library.harness_run(self._handle, ctypes.byref(run)))
+        self._check(self._library.harness_run(self._live, ctypes.byref(run)))
         return run.cycles
 
 
@@ -744,11 +767,11 @@ class StreamDut(SignalDut):
                 fields = [_Field(self._index[name], port.dtype.fields[key][1], port.dtype[key].itemsize)
                           for key, (name, _) in port.signals.items()]
                 getattr(self._library, f"harness_add_{kind}")(
-                    self._handle, port.name.encode(), self._index[f"{port.name}_valid"],
+                    self._live, port.name.encode(), self._index[f"{port.name}_valid"],
                     self._index[f"{port.name}_ready"], (_Field * len(fields))(*fields), len(fields),
                     port.dtype.itemsize, port.dtype.fields["last"][1])
         for name in self.signals:
-            self._library.harness_add_watch(self._handle, self._index[name])
+            self._library.harness_add_watch(self._live, self._index[name])
 
     def run(self, beats, stall=None, seed=0, expect=None, after=None, reset_at=(), reset_cycles=1, fresh=True,
             max_cycles=100_000_000, hang_cycles=20_000, idle_cycles=4096, tail_cycles=64):
@@ -778,7 +801,7 @@ class StreamDut(SignalDut):
         if fresh:
             self.power_up(seed)
         self.seed = seed
-        library, handle = self._library, self._handle
+        library, handle = self._library, self._live
         stalls = {name: s if isinstance(s, Stall) else Stall(s) for name, s in (stall or {}).items()}
         accepted, keep = {}, []
         order = list(self.sinks)

@@ -24,7 +24,7 @@ RANGE_LISTS = ("errors", "dead", "readable", "writable", "error_beats")
 class Memory:
     """Bytes at addresses ``base`` to ``base + size - 1``, shared by the buses of a module and by Python.
 
-    ``data`` is the uint8 array itself. Fresh memory is noise drawn from ``seed``, so that a write to a wrong place, or
+    Fresh memory is noise drawn from ``seed``, so that a write to a wrong place, or
     none, shows up against ``snapshot``.
     """
 
@@ -32,7 +32,12 @@ class Memory:
         if size <= 0 or base < 0:
             raise ValueError(f"a memory has base >= 0 and size > 0, not {base} and {size}")
         self.base = base
-        self.data = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+        self._data = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+
+    @property
+    def data(self):
+        """The bytes, uint8 [size]; to be changed in place."""
+        return self._data
 
     def _at(self, address, size):
         offset = address - self.base
