@@ -22,92 +22,15 @@ import re
 import shutil
 import subprocess
 import weakref
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from litex.gen import LiteXContext
-from litex.gen.fhdl import verilog as litex_verilog
-from migen import ClockDomain, Signal
-from migen.fhdl.tools import list_targets
 
 from litenorm.sim.cache import build_dir, cached, digest
+from litenorm.sim.errors import BuildError, MissingTool, SimulationError
+from litenorm.sim.streams import Capture, HandshakeError, HangError, ResetRecord, Result, Stall, StreamPort, subseed
+from litenorm.sim.verilog import convert, named_signals, to_verilog
 from litenorm.sim.wishbone import BEAT_DTYPE, BUS_INPUTS, BUS_OUTPUTS, RANGE_LISTS, BusPort
-
-
-class SimulationError(RuntimeError):
-    """A simulated module misbehaved; the text names what, the cycle and the seed."""
-
-
-class ProtocolError(SimulationError):
-    """A stream source broke the valid/ready rules, or a row is framed wrongly."""
-
-
-class HangError(SimulationError):
-    """Nothing moved although work was left, or the cycle limit was reached."""
-
-
-# Verilog -----------------------------------------------------------------------------------------
-
-_READMEM = re.compile(r"initial begin\s*\$readmemh\(\"([^\"]+)\", (\w+)\);\s*end\n")
-
-
-def to_verilog(module, name, ios, regs_init=True):
-    """Return the Verilog text of a Migen/LiteX module, the same for the same module on every call.
-
-    The generator is the one of a LiteX SoC build. Comments (they hold dates and the state of the process) are left
-    out, and the contents of memories are written in place instead of in ``.init`` files.
-
-    Parameters
-    ----------
-    module : Module or LiteXModule with one clock domain, ``sys`` (made here when missing); it is finalized and cannot
-        be converted twice.
-    name : name of the Verilog module.
-    ios : the ports: an iterable of Signals, or a dict of port name to Signal. ``sys_clk`` and ``sys_rst`` are added.
-    regs_init : with False the clocked registers have no initial value, as in an ASIC: only reset gives them one.
-    """
-    text, _ = _convert(module, name, ios, regs_init)
-    return text
-
-
-def _convert(module, name, ios, regs_init=True):
-    """Return (Verilog text, dict of port name to Signal)."""
-    if getattr(module, "get_fragment_called", False):
-        raise ValueError(f"module {type(module).__name__} was converted before; make a new one")
-    cd = next((c for c in module.clock_domains._fm._fragment.clock_domains if c.name == "sys"), None)
-    if cd is None:
-        cd = ClockDomain("sys")
-        module.clock_domains += cd
-    if isinstance(ios, dict):
-        for port, signal in ios.items():
-            signal.name_override = port
-        ios = ios.values()
-    ios = {cd.clk, *ios}
-    if cd.rst is not None:
-        ios.add(cd.rst)
-    # The hierarchy of an SoC made before in this process is not this module's.
-    top, LiteXContext.top = LiteXContext.top, None
-    try:
-        fragment = module.get_fragment()
-        out = litex_verilog.convert(fragment, ios=ios, name=name)
-    finally:
-        LiteXContext.top = top
-    text = re.sub(r"^\s*//.*\n", "", out.main_source, flags=re.M)
-
-    def inline(match):
-        words = out.data_files[match[1]].split()
-        lines = [f"\t{match[2]}[{i}] = 'h{word};\n" for i, word in enumerate(words)]
-        return "initial begin\n" + "".join(lines) + "end\n"
-
-    text = _READMEM.sub(inline, text)
-    if not regs_init:
-        # Only clocked registers: a Signal that nothing drives stands for its reset value, in silicon too.
-        clocked = {out.ns.get_name(s) for body in fragment.sync.values() for s in list_targets(body)}
-        text = re.sub(r"^(reg  .*?(\w+)) = [^;]+;", lambda m: m[1] + ";" if m[2] in clocked else m[0], text, flags=re.M)
-    text = re.sub(r"\n{3,}", "\n\n", text).lstrip()
-    ports = {out.ns.get_name(signal): signal for signal in ios}
-    return text, dict(sorted(ports.items()))
-
 
 # Compilation -------------------------------------------------------------------------------------
 
@@ -175,13 +98,13 @@ void glue_dump(void* m, uint64_t time) {
 
 
 def _call(command, cwd=None):
-    """Run a build tool; RuntimeError with the tail of its output when it fails."""
+    """Run a build tool; BuildError with the tail of its output when it fails."""
     if shutil.which(command[0]) is None:
-        raise RuntimeError(f"{command[0]} is not on the path; install it (Debian: apt-get install {command[0]})")
+        raise MissingTool(f"{command[0]} is not on the PATH; Debian: apt-get install {command[0]}")
     done = subprocess.run([str(c) for c in command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           stdin=subprocess.DEVNULL, text=True)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} failed with exit code {done.returncode}: {done.stdout[-4000:]}")
+        raise BuildError(f"{command[0]} failed with exit code {done.returncode}: {done.stdout[-4000:]}")
     return done.stdout
 
 
@@ -300,7 +223,7 @@ _FUNCTIONS = {
     "reset_count": (_U64, [_H]),
     "reset_take": (None, [_H, _P]),
 }
-_ERRORS = {1: ProtocolError, 2: HangError, 3: HangError, 4: ProtocolError, 5: SimulationError}
+_ERRORS = {1: HandshakeError, 2: HangError, 3: HangError, 4: HandshakeError, 5: SimulationError}
 
 
 @functools.cache
@@ -310,6 +233,13 @@ def _load(path):
         function = getattr(library, f"harness_{name}")
         function.restype, function.argtypes = result, arguments
     return library
+
+
+def _stall(stall):
+    """Return the C structure of a Stall or a probability."""
+    stall = Stall.of(stall)
+    enter, leave = stall.rates()
+    return _Stall(int(enter * 2**32), int(leave * 2**32), int(stall.wait_valid))
 
 
 def _address(array):
@@ -331,8 +261,8 @@ class SignalDut:
     trace : path of a VCD file to write, or None; complete after ``close``. A fresh run begins it anew.
     seed : seed of the power-up values of everything that has no initial value.
 
-    Names are Verilog port names. ``sys_clk`` and ``sys_rst`` are driven by the harness. Raises RuntimeError when the
-    tools are missing or refuse the Verilog, KeyError for an unknown port.
+    Names are Verilog port names. ``sys_clk`` and ``sys_rst`` are driven by the harness. Raises MissingTool;
+    BuildError when a tool refuses the Verilog; KeyError for an unknown port.
     """
 
     def __init__(self, module, inputs=(), outputs=(), buses=None, memory=None, name=None, regs_init=True, trace=None,
@@ -341,12 +271,12 @@ class SignalDut:
             raise ValueError("buses need a memory: litenorm.sim.wishbone.Memory(base, size)")
         self.memory = memory
         self.buses = {key: BusPort(key, interface, self._apply_bus) for key, interface in (buses or {}).items()}
-        inputs, outputs = _named(inputs, "inputs"), _named(outputs, "outputs")
+        inputs, outputs = named_signals(inputs, "inputs"), named_signals(outputs, "outputs")
         for bus in self.buses.values():
             inputs.update(bus.inputs())
             outputs.update(bus.outputs())
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__).lower()
-        self.verilog, ports = _convert(module, self.name, {**inputs, **outputs}, regs_init)
+        self.verilog, ports = convert(module, self.name, {**inputs, **outputs}, regs_init)
         self.ports = {port: (signal, signal.direction == "output") for port, signal in ports.items()}
         for port in inputs:
             if self.ports[port][1]:
@@ -410,9 +340,8 @@ class SignalDut:
         if not self._handle:
             return
         i = list(self.buses.values()).index(bus)
-        stall = bus.stall if isinstance(bus.stall, Stall) else Stall(bus.stall)
-        timing = _BusTiming(bus.latency, stall._struct(), int(bus.bursting))
-        self._library.harness_bus_timing(self._live, i, ctypes.byref(timing), _subseed(self.seed, bus.name))
+        timing = _BusTiming(bus.latency, _stall(bus.stall), int(bus.bursting))
+        self._library.harness_bus_timing(self._live, i, ctypes.byref(timing), subseed(self.seed, bus.name))
         for number, key in enumerate(RANGE_LISTS):
             ranges = getattr(bus, key)
             array = (_Range * len(ranges))(*(_Range(first, last) for first, last in ranges))
@@ -480,255 +409,6 @@ class SignalDut:
         return run.cycles
 
 
-def _named(ios, what):
-    if isinstance(ios, dict):
-        return dict(ios)
-    named = {}
-    for signal in ios:
-        name = signal.name_override or signal.backtrace[-1][0]
-        if name in named:
-            raise ValueError(f"{what}: two Signals are named {name}; give a dict of port name to Signal")
-        named[name] = signal
-    return named
-
-
-# Streams -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Stall:
-    """How a stream is held up: a sink's gaps in valid, or a source's gaps in ready.
-
-    probability : the share of cycles that are stalled, 0 (never) to less than 1.
-    burst : mean length of a stall in cycles; None draws every cycle for itself.
-    wait_valid : only for a source: ready rises only in answer to valid, in the same cycle.
-    """
-
-    probability: float = 0.0
-    burst: float | None = None
-    wait_valid: bool = False
-
-    def __post_init__(self):
-        if not 0 <= self.probability < 1:
-            raise ValueError(f"a stall probability is from 0 to less than 1, not {self.probability}")
-        if self.burst is not None and self.burst < 1:
-            raise ValueError(f"a stall lasts at least one cycle on average, not {self.burst}")
-
-    def _struct(self):
-        p = self.probability
-        leave = 1 - p if self.burst is None else 1 / self.burst
-        enter = p if self.burst is None else min(1.0, leave * p / (1 - p))
-        return _Stall(int(enter * 2**32), int(leave * 2**32), int(self.wait_valid))
-
-
-def _bits_to_bytes(values, bits):
-    """Return uint8 [beats, bytes]: the lanes of each beat in two's complement, lane 0 in the low bits."""
-    values = np.asarray(values)
-    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
-        raise ValueError(f"lanes are integers, not {values.dtype}")
-    if bits > 64:
-        raise ValueError(f"a lane is at most 64 bits wide, not {bits}")
-    if values.size and (int(values.max()) >> bits or int(values.min()) < -(1 << (bits - 1))):
-        raise ValueError(f"values from {values.min()} to {values.max()} do not fit {bits} bits")
-    if bits in (8, 16, 32, 64):
-        return np.ascontiguousarray(values.astype(f"<u{bits // 8}")).view(np.uint8).reshape(len(values), -1)
-    each = (values.astype(np.uint64)[..., None] >> np.arange(bits, dtype=np.uint64)).astype(np.uint8) & 1
-    return np.packbits(each.reshape(len(values), -1), axis=1, bitorder="little")
-
-
-def _bytes_to_bits(raw, lanes, bits, signed):
-    """Return int64 [beats, lanes] of uint8 [beats, bytes]: the reverse of ``_bits_to_bytes``."""
-    if bits in (8, 16, 32, 64):
-        view = np.ascontiguousarray(raw[:, :lanes * bits // 8]).view(f"<{'i' if signed else 'u'}{bits // 8}")
-        return view.astype(np.int64)
-    each = np.unpackbits(raw, axis=1, count=lanes * bits, bitorder="little").reshape(len(raw), lanes, bits)
-    values = (each.astype(np.int64) << np.arange(bits)).sum(axis=2)
-    return values - ((values >> (bits - 1)) << bits) if signed else values
-
-
-class StreamPort:
-    """The beats of one stream endpoint as a NumPy structured dtype.
-
-    ``dtype`` has one entry per payload and param field, then ``first`` and ``last``. A field of up to 64 bits is the
-    next larger unsigned integer, a wider one is uint8[ceil(bits / 8)], little-endian.
-    """
-
-    def __init__(self, name, endpoint):
-        self.name = name
-        self.endpoint = endpoint
-        self.widths = {}
-        self.signals = {}
-        entries = []
-        for part in ("payload", "param"):
-            record = getattr(endpoint, part)
-            for field_name, _ in getattr(endpoint.description, f"{part}_layout"):
-                signal = getattr(record, field_name)
-                if not isinstance(signal, Signal):
-                    raise ValueError(f"{name}: field {field_name} is a nested record; flatten the layout")
-                self.widths[field_name] = len(signal)
-                self.signals[field_name] = (f"{name}_{part}_{field_name}", signal)
-        for field_name in ("first", "last"):
-            self.widths[field_name] = 1
-            self.signals[field_name] = (f"{name}_{field_name}", getattr(endpoint, field_name))
-        for field_name, width in self.widths.items():
-            size = next((s for s in (1, 2, 4, 8) if width <= 8 * s), None)
-            entries.append((field_name, f"<u{size}") if size else (field_name, np.uint8, ((width + 7) // 8,)))
-        self.dtype = np.dtype(entries)
-
-    def ios(self):
-        """Return the dict of port name to Signal."""
-        return {f"{self.name}_valid": self.endpoint.valid, f"{self.name}_ready": self.endpoint.ready,
-                **dict(self.signals.values())}
-
-    def beats(self, count):
-        """Return ``count`` beats, all zero, to be filled field by field."""
-        return np.zeros(count, self.dtype)
-
-    def from_lanes(self, values, bits, field="data"):
-        """Return ``field`` of a run of beats from lane values.
-
-        values : int [beats, lanes], signed or unsigned; ``lanes * bits`` is at most the field's width.
-        """
-        width = self.widths[field]
-        values = np.atleast_2d(np.asarray(values))
-        if values.shape[1] * bits > width:
-            raise ValueError(f"{self.name}.{field} is {width} bits wide: {values.shape[1]} x {bits} do not fit")
-        raw = _bits_to_bytes(values, bits)
-        entry = self.dtype[field]
-        out = np.zeros((len(values), entry.itemsize), np.uint8)
-        out[:, :raw.shape[1]] = raw
-        return out if entry.subdtype else out.view(entry).reshape(-1)
-
-    def to_lanes(self, beats, bits=None, signed=False, field="data"):
-        """Return int64 [beats, lanes] of ``field``, cut in lanes of ``bits`` (default: one lane)."""
-        bits = bits or self.widths[field]
-        raw = np.ascontiguousarray(beats[field]).view(np.uint8).reshape(len(beats), self.dtype[field].itemsize)
-        return _bytes_to_bits(raw, self.widths[field] // bits, bits, signed)
-
-    def packets(self, rows, bits=None, field="data", pad=None, seed=0, **others):
-        """Return the beats of a list of rows, one packet each, framed by first and last.
-
-        rows : int [rows, elements], or a sequence of int [elements] of any lengths.
-        bits : width of an element (default: the whole field, one element a beat); a beat takes as many as fit.
-        pad : value of the lanes after a row's last element; None draws them at random, for they are don't-care.
-        seed : of that draw.
-        others : value of each other field, one for all rows or one per row. Fields not named are zero.
-        """
-        bits = bits or self.widths[field]
-        lanes = self.widths[field] // bits
-        if lanes == 0:
-            raise ValueError(f"{self.name}.{field} is {self.widths[field]} bits wide: {bits} do not fit")
-        rows = rows if isinstance(rows, np.ndarray) and rows.ndim == 2 else [np.asarray(row) for row in rows]
-        lengths = np.array([len(row) for row in rows], np.int64)
-        if len(rows) == 0 or lengths.min() == 0:
-            raise ValueError("packets need at least one row, and a row at least one element")
-        counts = -(-lengths // lanes)
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        total = int(counts.sum())
-        if pad is None:
-            fill = np.random.default_rng(seed).integers(0, 1 << min(bits, 63), total * lanes, dtype=np.uint64)
-            fill = fill.astype(np.int64)
-        else:
-            fill = np.full(total * lanes, pad, np.int64)
-        fill &= (1 << bits) - 1 if bits < 64 else -1
-        if isinstance(rows, np.ndarray):
-            grid = fill.reshape(len(rows), -1)
-            _fits(rows, bits)
-            grid[:, :rows.shape[1]] = rows.astype(np.int64)
-        else:
-            for row, start in zip(rows, starts, strict=True):
-                _fits(row, bits)
-                fill[start * lanes:start * lanes + len(row)] = row.astype(np.int64)
-        beats = self.beats(total)
-        mask = (1 << bits) - 1
-        beats[field] = self.from_lanes((fill & mask if bits < 64 else fill.view(np.uint64)).reshape(-1, lanes), bits,
-                                       field)
-        beats["first"][starts] = 1
-        beats["last"][starts + counts - 1] = 1
-        for other, value in others.items():
-            if other not in self.widths:
-                raise ValueError(f"{self.name} has no field {other}; it has {', '.join(self.widths)}")
-            value = np.asarray(value)
-            if value.ndim and len(value) != len(rows):
-                raise ValueError(f"{other}: {len(value)} values for {len(rows)} rows")
-            _fits(value, self.widths[other])
-            beats[other] = np.repeat(value, counts) if value.ndim else value
-        self.check(beats)
-        return beats
-
-    def check(self, beats):
-        """ValueError when ``beats`` is not a run of beats of this endpoint or a value does not fit its field."""
-        if not isinstance(beats, np.ndarray) or beats.dtype != self.dtype or beats.ndim != 1:
-            raise ValueError(f"{self.name}: beats must be a 1-d array of this port's dtype; see StreamPort.packets")
-        for name, width in self.widths.items():
-            top = beats[name] if not self.dtype[name].subdtype else beats[name][:, -1]
-            spare = width - (8 * (self.dtype[name].itemsize - 1) if self.dtype[name].subdtype else 0)
-            if spare < 8 * top.dtype.itemsize and top.size and int(top.max()) >> spare:
-                raise ValueError(f"{self.name}.{name} is {width} bits wide: {top.max():#x} does not fit")
-
-
-def _fits(values, bits):
-    if values.size and (int(values.max()) >> bits > 0 or int(values.min()) < -(1 << (bits - 1))):
-        raise ValueError(f"values from {values.min()} to {values.max()} do not fit {bits} bits")
-
-
-@dataclass
-class Capture:
-    """What left one source: ``beats`` (structured array) and ``cycles`` (the cycle each was taken in)."""
-
-    port: StreamPort
-    beats: np.ndarray
-    cycles: np.ndarray
-
-    def lanes(self, bits=None, signed=False, field="data"):
-        """Return int64 [beats, lanes] of ``field``."""
-        return self.port.to_lanes(self.beats, bits, signed, field)
-
-    def packets(self, bits=None, signed=False, field="data"):
-        """Return a list of int64 [elements], one per packet. ProtocolError when first and last do not frame packets."""
-        last = self.beats["last"] != 0
-        first = self.beats["first"] != 0
-        if len(last) and not (last[-1] and first[0] and np.array_equal(first[1:], last[:-1])):
-            raise ProtocolError(f"{self.port.name}: packets are not framed by first and last")
-        lanes = self.lanes(bits, signed, field)
-        return [part.reshape(-1) for part in np.split(lanes, np.flatnonzero(last)[:-1] + 1)] if len(last) else []
-
-
-@dataclass(frozen=True)
-class ResetRecord:
-    """One reset in a run: its cycle, the next beat each sink sent after it, the beats each source had given."""
-
-    cycle: int
-    sinks: dict
-    sources: dict
-
-
-@dataclass
-class Result:
-    """Outcome of one run. ``result["source"]`` is the Capture of that source.
-
-    cycles : length of the run; cycle 0 is the first one after reset.
-    accepted : per sink, the cycle in which each beat was taken (-1: skipped by a reset).
-    events : per watched signal, the cycles in which it was not zero; ``values`` holds what it was.
-    resets : a ResetRecord for each reset in the run.
-    """
-
-    seed: int
-    cycles: int
-    sources: dict
-    accepted: dict
-    events: dict
-    values: dict
-    resets: list = field(default_factory=list)
-
-    def __getitem__(self, source):
-        return self.sources[source]
-
-    def latency(self, sink="sink", source="source"):
-        """Return the cycles from the first beat taken by ``sink`` to the first beat of ``source``."""
-        return int(self.sources[source].cycles[0]) - int(self.accepted[sink][0])
-
-
 class StreamDut(SignalDut):
     """A Verilated module that is fed and drained through stream endpoints.
 
@@ -747,14 +427,14 @@ class StreamDut(SignalDut):
     def __init__(self, module, sinks=None, sources=None, signals=(), inputs=(), **options):
         self.sinks = {name: StreamPort(name, endpoint) for name, endpoint in (sinks or {}).items()}
         self.sources = {name: StreamPort(name, endpoint) for name, endpoint in (sources or {}).items()}
-        watched = _named(signals, "signals")
-        ins, outs = _named(inputs, "inputs"), dict(watched)
+        watched = named_signals(signals, "signals")
+        ins, outs = named_signals(inputs, "inputs"), dict(watched)
         for port in self.sinks.values():
-            ports = port.ios()
+            ports = dict(port.signals)
             outs[f"{port.name}_ready"] = ports.pop(f"{port.name}_ready")
             ins.update(ports)
         for port in self.sources.values():
-            ports = port.ios()
+            ports = dict(port.signals)
             ins[f"{port.name}_ready"] = ports.pop(f"{port.name}_ready")
             outs.update(ports)
         self.signals = list(watched)
@@ -765,7 +445,7 @@ class StreamDut(SignalDut):
         for kind, ports in (("sink", self.sinks), ("source", self.sources)):
             for port in ports.values():
                 fields = [_Field(self._index[name], port.dtype.fields[key][1], port.dtype[key].itemsize)
-                          for key, (name, _) in port.signals.items()]
+                          for key, name in port.ports.items()]
                 getattr(self._library, f"harness_add_{kind}")(
                     self._live, port.name.encode(), self._index[f"{port.name}_valid"],
                     self._index[f"{port.name}_ready"], (_Field * len(fields))(*fields), len(fields),
@@ -789,7 +469,7 @@ class StreamDut(SignalDut):
             the sink goes on with its next packet.
         fresh : power the model up anew; False goes on from the state of the last run.
 
-        Raises ProtocolError, HangError (no transfer for ``hang_cycles`` though work is left, or ``max_cycles``
+        Raises HandshakeError, HangError (no transfer for ``hang_cycles`` though work is left, or ``max_cycles``
         reached) with cycle, seed and the state of all streams; ValueError for beats that do not fit.
         """
         names = {**self.sinks, **self.sources}
@@ -802,7 +482,7 @@ class StreamDut(SignalDut):
             self.power_up(seed)
         self.seed = seed
         library, handle = self._library, self._live
-        stalls = {name: s if isinstance(s, Stall) else Stall(s) for name, s in (stall or {}).items()}
+        stalls = stall or {}
         accepted, keep = {}, []
         order = list(self.sinks)
         for i, (name, port) in enumerate(self.sinks.items()):
@@ -813,10 +493,10 @@ class StreamDut(SignalDut):
             keep.append(data)
             follows = order.index(after[name]) if after and name in after else -1
             library.harness_load_sink(handle, i, _address(data), len(data), _address(accepted[name]), follows,
-                                      stalls.get(name, Stall())._struct(), _subseed(seed, name))
+                                      _stall(stalls.get(name, 0)), subseed(seed, name))
         for i, name in enumerate(self.sources):
             library.harness_load_source(handle, i, (expect or {}).get(name, -1),
-                                        stalls.get(name, Stall())._struct(), _subseed(seed, name))
+                                        _stall(stalls.get(name, 0)), subseed(seed, name))
         resets = np.array(sorted(reset_at), np.uint64)
         run = _Run(max_cycles, hang_cycles, idle_cycles, tail_cycles, reset_cycles, resets.ctypes.data, len(resets),
                    -1, 0)
@@ -841,10 +521,5 @@ class StreamDut(SignalDut):
         return Result(seed, run.cycles, sources, accepted, events, values, records)
 
 
-def _subseed(seed, name):
-    """Return the 64-bit seed of one stream: streams of one run must not share their random numbers."""
-    return int(digest(f"{seed}/{name}"), 16)
-
-
-__all__ = ["Capture", "HangError", "ProtocolError", "ResetRecord", "Result", "SignalDut", "SimulationError", "Stall",
-           "StreamDut", "StreamPort", "to_verilog"]
+__all__ = ["Capture", "HandshakeError", "HangError", "ResetRecord", "Result", "SignalDut", "Stall", "StreamDut",
+           "StreamPort", "to_verilog"]

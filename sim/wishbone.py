@@ -5,7 +5,7 @@
 
 The slave itself is C++ (``verilated.cpp``); here are its contents and its settings. It replies to classic cycles and to
 incrementing bursts (cti 2, then 7; bte 0), after a latency and random waits, with ``ack`` or ``err``; ``dat_r`` is
-noise without ``ack``. Checked in every cycle, ProtocolError when broken: a request stays as it is until its reply; a
+noise without ``ack``. Checked in every cycle, HandshakeError when broken: a request stays as it is until its reply; a
 burst goes on at the next word, in the same direction, and ends with cti = 7; an address is aligned.
 """
 
@@ -73,7 +73,7 @@ class BusPort:
     bursting : following beats of an incrementing burst cost no latency; False is a slave that ignores cti.
     errors : byte ranges (first, last), both included, that reply ``err``. Outside of the memory is always ``err``.
     dead : byte ranges that never reply; there a master may give up.
-    readable, writable : byte ranges; when there are any, an access to another byte is a ProtocolError.
+    readable, writable : byte ranges; when there are any, an access to another byte is a HandshakeError.
     error_beats : ranges of beat numbers (0: the first since power-up or a cleared log) that reply ``err``.
     """
 

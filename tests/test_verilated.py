@@ -15,7 +15,7 @@ from migen import *
 
 from litenorm.sim.cache import cached
 from litenorm.sim.testing import Adder
-from litenorm.sim.verilated import HangError, ProtocolError, SignalDut, Stall, StreamDut
+from litenorm.sim.verilated import HandshakeError, HangError, SignalDut, Stall, StreamDut
 
 STALLS = {
     "none": {},
@@ -91,11 +91,11 @@ def test_stall_shares_and_lengths():
 
 
 CAUGHT = {
-    "drops_valid": (ProtocolError, "source.valid fell before ready"),
-    "changes_payload": (ProtocolError, "source changed while it waited"),
-    "waits_for_ready": (ProtocolError, "source.valid waits for ready"),
+    "drops_valid": (HandshakeError, "source.valid fell before ready"),
+    "changes_payload": (HandshakeError, "source changed while it waited"),
+    "waits_for_ready": (HandshakeError, "source.valid waits for ready"),
     "hangs": (HangError, "no transfer for"),
-    "repeats_last": (ProtocolError, "source gave an extra beat"),
+    "repeats_last": (HandshakeError, "source gave an extra beat"),
 }
 
 
@@ -113,7 +113,7 @@ def test_fault_is_caught_with_cycle_seed_and_state(fault):
 def test_missing_last_is_caught():
     dut = adder(fault="no_last")
     result = dut.run({"sink": dut.sinks["sink"].packets([[1, 2, 3]], bits=16)})
-    with pytest.raises(ProtocolError, match="not framed"):
+    with pytest.raises(HandshakeError, match="not framed"):
         result["source"].packets(16)
 
 
@@ -210,6 +210,14 @@ def test_every_width_is_carried_whole(width):
     beats["first"] = beats["last"] = 1
     result = dut.run({"sink": beats}, stall=STALLS["random"], seed=width)
     assert np.array_equal(result["source"].lanes(1), 1 - bits)
+
+
+def test_lanes_of_every_sign():
+    port = adder().sinks["sink"]
+    for values in ([[-1, -2, -3, -32768]], [[0, 1, 2, 65535]]):
+        beats = port.beats(1)
+        beats["data"] = port.from_lanes(values, 16)
+        assert (port.to_lanes(beats, 16, signed=values[0][0] < 0) == values).all()
 
 
 def test_signal_access_by_name():
