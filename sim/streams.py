@@ -79,7 +79,7 @@ def _bytes_to_bits(raw, lanes, bits, signed):
 class StreamPort:
     """The beats of one stream endpoint as a NumPy structured dtype.
 
-    ``dtype`` has one entry per payload and param field, then ``first`` and ``last``. A field of up to 64 bits is the
+    ``dtype`` has one entry per payload and param field, by name, then ``first`` and ``last``. A field of up to 64 bits is the
     next larger unsigned integer, a wider one is uint8[ceil(bits / 8)], little-endian.
     """
 
@@ -114,7 +114,7 @@ class StreamPort:
         self.widths = {}
         entries = []
         for part in (f"{name}_payload_", f"{name}_param_"):
-            self.ports.update({port[len(part):]: port for port in widths if port.startswith(part)})
+            self.ports.update({port[len(part):]: port for port in sorted(widths) if port.startswith(part)})
         self.ports.update({key: f"{name}_{key}" for key in ("first", "last")})
         for key, port in self.ports.items():
             width = self.widths[key] = widths[port]
@@ -227,7 +227,7 @@ class Capture:
         return self.port.to_lanes(self.beats, bits, signed, field)
 
     def packets(self, bits=None, signed=False, field="data"):
-        """Return a list of int64 [elements], one per packet; HandshakeError when first and last do not frame packets."""
+        """Return a list of int64 [elements], one per packet; HandshakeError when they are not framed."""
         last = self.beats["last"] != 0
         first = self.beats["first"] != 0
         if len(last) and not (last[-1] and first[0] and np.array_equal(first[1:], last[:-1])):
