@@ -79,8 +79,8 @@ def _bytes_to_bits(raw, lanes, bits, signed):
 class StreamPort:
     """The beats of one stream endpoint as a NumPy structured dtype.
 
-    ``dtype`` has one entry per payload and param field, by name, then ``first`` and ``last``. A field of up to 64 bits is the
-    next larger unsigned integer, a wider one is uint8[ceil(bits / 8)], little-endian.
+    ``dtype`` has one entry per payload and param field, by name, then ``first`` and ``last``. A field of up to 64 bits
+    is the next larger unsigned integer, a wider one is uint8[ceil(bits / 8)], little-endian.
     """
 
     def __init__(self, name, endpoint):
