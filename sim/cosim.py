@@ -125,7 +125,7 @@ class _Cosimulation(Cosimulation):
     """MyHDL's Cosimulation, which reads X as 0, with a record of what is X, and no child process left behind."""
 
     def __init__(self, command, **signals):
-        self.unknown = set()
+        self.unknown = {}  # name: hexadecimal digits with x and z
         self._child = None
         try:
             super().__init__(command, **signals)
@@ -154,9 +154,9 @@ class _Cosimulation(Cosimulation):
             signal = self._toSigDict[name]
             try:
                 value = int(text, 16)
-                self.unknown.discard(name)
+                self.unknown.pop(name, None)
             except ValueError:
-                self.unknown.add(name)
+                self.unknown[name] = text
                 value = 0
             if signal._min is not None and signal._min < 0 and value >> (signal._nrbits - 1):
                 value -= 1 << signal._nrbits
@@ -250,14 +250,15 @@ class CoSim:
 
     def unknown(self, *names):
         """Return those of the given outputs that have an X or Z bit now."""
-        return sorted(self._cosimulation.unknown.intersection(names))
+        return sorted(set(names).intersection(self._cosimulation.unknown))
 
     def require(self, *names):
         """UnknownValueError when one of the given outputs is X or Z now."""
         if self._cosimulation.unknown:
             unknown = self.unknown(*names)
             if unknown:
-                raise UnknownValueError(self.text(f"{', '.join(unknown)} is X"))
+                values = ", ".join(f"{name} is X: {self._cosimulation.unknown[name]}" for name in unknown)
+                raise UnknownValueError(self.text(values))
 
     def text(self, what):
         """Return an error text with module, cycle and seed."""

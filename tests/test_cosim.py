@@ -175,7 +175,7 @@ def test_generators_on_signals():
 
 def test_unknown_handshake_is_caught():
     with CoSim(COUNTER, "counter", seed=9) as dut:
-        with pytest.raises(UnknownValueError, match=r"unset_valid is X \(cycle 0, seed 9\)"):
+        with pytest.raises(UnknownValueError, match=r"unset_valid is X: x \(cycle 0, seed 9\)"):
             dut.run(StreamMonitor(dut, "unset").process())
 
 
