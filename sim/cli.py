@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+"""The command `litenorm`.
+
+Exit 0 only when everything that was asked for held. What is wrong with an argument, a missing tool, or a simulation that
+did not end is one line on stderr and exit 1; arguments that argparse refuses are exit 2. With LITENORM_TRACEBACK set in
+the environment the Python traceback is shown as well.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from litenorm.sim.errors import SimulationError
+
+WORKLOADS = ("selftest", "layer", "bench")
+
+SIM_EXAMPLES = """\
+examples:
+  litenorm sim                                        one transformer layer, with the core and with the C twin
+  litenorm sim --workload selftest --lanes 16         the firmware's own tests on a wider core
+  litenorm sim --workload bench --json bench.json     cycles by operation and row length
+  litenorm sim --workload layer --checkpoint DIR --layer 2 --text "The core keeps its sums."
+"""
+
+
+def sim_parser(commands):
+    parser = commands.add_parser(
+        "sim", help="run a workload on the simulated SoC", epilog=SIM_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Build the SoC and its firmware, run a workload in Verilator, and check the results.")
+    parser.add_argument("--workload", choices=WORKLOADS, default="layer", help="what to run (default: layer)")
+    parser.add_argument("--lanes", type=int, default=4, metavar="L", help="elements per beat: 1, 2, 4, 8, 16 (default: 4)")
+    parser.add_argument("--max-length", type=int, default=1024, metavar="N", help="longest row (default: 1024)")
+    parser.add_argument("--no-accel", action="store_true", help="a SoC without the core: the C twin alone")
+    parser.add_argument("--cpu-variant", default="standard", metavar="V",
+                        help="variant of VexRiscv: lite, standard, full, imac (default: standard)")
+    layer = parser.add_argument_group("workload layer")
+    layer.add_argument("--checkpoint", metavar="DIR", help="a model's folder (default: the small GPT that comes along)")
+    layer.add_argument("--layer", type=int, default=0, metavar="K", help="which of its layers, from 0 (default: 0)")
+    layer.add_argument("--text", metavar="TEXT", help="input of the layer is this text (default: one that fits the model)")
+    output = parser.add_argument_group("output and limits")
+    output.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
+    output.add_argument("--trace", type=Path, metavar="F.fst", help="write an FST trace of all signals (slow, large)")
+    output.add_argument("--quiet", action="store_true", help="do not show what the firmware says")
+    output.add_argument("--timeout", type=float, metavar="S", help="seconds that the simulation may take (default: 1800)")
+    output.add_argument("--max-cycles", type=int, metavar="N", help="clock cycles that it may take (default: 4e9)")
+    parser.set_defaults(run=run_sim)
+
+
+def run_sim(args):
+    """`litenorm sim`: returns the exit code."""
+    from litenorm.accel import LiteNormConfig
+    from litenorm.sim import workloads
+    from litenorm.sim.progress import observe
+    from litenorm.sim.runner import SimOptions
+
+    if args.workload != "layer" and (args.checkpoint or args.text or args.layer):
+        raise ValueError("--checkpoint, --layer and --text belong to --workload layer")
+    if args.json is not None and not args.json.absolute().parent.is_dir():
+        raise ValueError(f"{args.json.parent} is not a folder: name a JSON file in an existing folder")
+    limits = {name: getattr(args, name) for name in ("timeout", "max_cycles") if getattr(args, name) is not None}
+    config = None if args.no_accel else LiteNormConfig(lanes=args.lanes, max_length=args.max_length)
+    options = SimOptions(config=config, cpu_variant=args.cpu_variant, trace=args.trace, **limits)
+    if args.workload == "layer":
+        from litenorm.sim.layer import run_layer
+
+        with observe(args.quiet) as observer:
+            report = run_layer(options, args.checkpoint, args.layer, args.text, observer)
+    else:
+        run = {"selftest": workloads.run_selftest, "bench": workloads.run_bench}[args.workload]
+        with observe(args.quiet) as observer:
+            report = run(options, observer)
+    report.show()
+    if args.json is not None:
+        write_json(args.json, report.json())
+    return 0 if report.ok else 1
+
+
+def run_verilog(args):
+    """`litenorm verilog`: the rest of the command line goes to the exporter."""
+    from litenorm.accel import export
+
+    return export.main(args.rest)
+
+
+def write_json(path, data):
+    """Write JSON under a temporary name and rename it, so that the file is whole or absent."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(data, indent=2) + "\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="litenorm", description="Softmax, LayerNorm and RMSNorm for RISC-V SoCs, normalized by construction.",
+        epilog="example: litenorm sim --workload layer --json out.json", )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    sim_parser(commands)
+    verilog = commands.add_parser("verilog", help="write the Verilog of the core", add_help=False)
+    verilog.set_defaults(run=run_verilog)
+    return parser
+
+
+def main(argv=None):
+    """Run the command line; returns the exit code."""
+    args, rest = make_parser().parse_known_args(argv)
+    if args.command == "verilog":
+        args.rest = rest
+    elif rest:
+        make_parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return args.run(args)
+    except (SimulationError, ValueError, OSError) as error:
+        if "LITENORM_TRACEBACK" in os.environ:
+            raise
+        print(f"litenorm: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("litenorm: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
