@@ -2,9 +2,9 @@
 # Copyright (c) 2026 LiteNorm contributors
 """The command `litenorm`.
 
-Exit 0 only when everything that was asked for held. What is wrong with an argument, a missing tool, or a simulation that
-did not end is one line on stderr and exit 1; arguments that argparse refuses are exit 2. With LITENORM_TRACEBACK set in
-the environment the Python traceback is shown as well.
+Exit 0 only when everything that was asked for held. A bad value, a missing tool, or a simulation that did not end is one
+line on stderr and exit 1; arguments that argparse refuses are exit 2. With LITENORM_TRACEBACK set in the environment the
+Python traceback is shown as well.
 """
 
 import argparse
@@ -32,7 +32,8 @@ def sim_parser(commands):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Build the SoC and its firmware, run a workload in Verilator, and check the results.")
     parser.add_argument("--workload", choices=WORKLOADS, default="layer", help="what to run (default: layer)")
-    parser.add_argument("--lanes", type=int, default=4, metavar="L", help="elements per beat: 1, 2, 4, 8, 16 (default: 4)")
+    parser.add_argument("--lanes", type=int, default=4, metavar="L",
+                        help="elements per beat: 1, 2, 4, 8, 16 (default: 4)")
     parser.add_argument("--max-length", type=int, default=1024, metavar="N", help="longest row (default: 1024)")
     parser.add_argument("--no-accel", action="store_true", help="a SoC without the core: the C twin alone")
     parser.add_argument("--cpu-variant", default="standard", metavar="V",
@@ -40,12 +41,13 @@ def sim_parser(commands):
     layer = parser.add_argument_group("workload layer")
     layer.add_argument("--checkpoint", metavar="DIR", help="a model's folder (default: the small GPT that comes along)")
     layer.add_argument("--layer", type=int, default=0, metavar="K", help="which of its layers, from 0 (default: 0)")
-    layer.add_argument("--text", metavar="TEXT", help="input of the layer is this text (default: one that fits the model)")
+    layer.add_argument("--text", metavar="TEXT", help="input of the layer (default: a text that fits the model)")
     output = parser.add_argument_group("output and limits")
     output.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
     output.add_argument("--trace", type=Path, metavar="F.fst", help="write an FST trace of all signals (slow, large)")
     output.add_argument("--quiet", action="store_true", help="do not show what the firmware says")
-    output.add_argument("--timeout", type=float, metavar="S", help="seconds that the simulation may take (default: 1800)")
+    output.add_argument("--timeout", type=float, metavar="S",
+                        help="seconds that the simulation may take (default: 1800)")
     output.add_argument("--max-cycles", type=int, metavar="N", help="clock cycles that it may take (default: 4e9)")
     parser.set_defaults(run=run_sim)
 

@@ -43,7 +43,8 @@ class TerminalObserver(Observer):
 def observe(quiet=False):
     """A TerminalObserver whose progress is shown inside of the `with`."""
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[cycles]}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[cycles]}"),
+               TimeElapsedColumn())
     # Lines printed meanwhile are moved above the progress by rich, which is right only when both are on one terminal.
     shared = console.is_terminal and sys.stdout.isatty()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal,
