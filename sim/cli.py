@@ -2,9 +2,9 @@
 # Copyright (c) 2026 LiteNorm contributors
 """The command `litenorm`.
 
-Exit 0 only when everything that was asked for held. A bad value, a missing tool, or a simulation that did not end is one
-line on stderr and exit 1; arguments that argparse refuses are exit 2. With LITENORM_TRACEBACK set in the environment the
-Python traceback is shown as well.
+Exit 0 only when everything that was asked for held. A bad value, a missing tool, or a simulation that did not end is
+one line on stderr and exit 1; arguments that argparse refuses are exit 2. With LITENORM_TRACEBACK in the environment
+the Python traceback is shown as well.
 """
 
 import argparse

@@ -77,9 +77,7 @@ def parse(log):
     """
     result = Records()
     header, data = None, bytearray()
-    for number, line in enumerate(log.splitlines(), 1):
-        # A prompt may stand before the first record of a command.
-        line = line[line.find("@"):].strip() if "@" in line else ""
+    for number, line in enumerate(log.split("\n"), 1):
         if not re.match(r"@[a-z]", line):
             continue
         try:
