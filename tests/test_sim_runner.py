@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+"""sim/build.py and sim/runner.py: firmware of a few lines on an SoC without the core, limits, caches, errors."""
+
+import time
+
+import numpy as np
+import pytest
+
+from litenorm.sim import build, cli
+from litenorm.sim.errors import BuildError, MissingTool, ProtocolError, WallTimeout, Watchdog
+from litenorm.sim.runner import IMAGE_OFFSET, MAX_CONSOLE, Observer, SimOptions, main_ram, run_soc
+
+PROLOGUE = """\
+#include <stdint.h>
+#include <stdio.h>
+#include <irq.h>
+#include <libbase/uart.h>
+#include <generated/csr.h>
+#include <generated/mem.h>
+static void finish(int code) { uart_sync(); simctrl_exit_write(code); for (;;) ; }
+static void start(void) { irq_setmask(0); irq_setie(1); uart_init(); puts("hello"); }
+"""
+
+ECHO = PROLOGUE + """
+int main(void)
+{
+    start();
+    for (int c; (c = getchar()) != '.';)
+        putchar(c);
+    putchar('\\n');
+    const volatile uint32_t *image = (const volatile uint32_t *)(MAIN_RAM_BASE + 0x100000);
+    printf("@image first=%lu second=%lu\\n", (unsigned long)image[0], (unsigned long)image[1]);
+    timer0_uptime_latch_write(1);
+    printf("@time cycles=%lu\\n", (unsigned long)timer0_uptime_cycles_read());
+    finish(7);
+}
+"""
+
+HANG = PROLOGUE + "int main(void) { start(); for (;;) ; }\n"
+
+
+class Recorder(Observer):
+    def __init__(self):
+        self.stages, self.lines = [], []
+
+    def stage(self, text):
+        self.stages.append(text)
+        self.time = time.monotonic()
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+def firmware(folder, source):
+    (folder / "main.c").write_text(source)
+    return folder
+
+
+def options(folder, source, **fields):
+    return SimOptions(config=None, firmware=firmware(folder, source), **fields)
+
+
+def test_console_image_timer_and_exit_code(tmp_path):
+    observer = Recorder()
+    image = np.array([123, 0xFFFFFFFF, 5], "<u4").tobytes()
+    result = run_soc(options(tmp_path, ECHO, console="abc d.", image=image), observer)
+    assert result.exit_code == 7
+    assert observer.lines[:2] == ["hello", "abc d"]
+    assert result.log.splitlines() == observer.lines
+    assert result.records.one("image") == {"record": "image", "first": 123, "second": 0xFFFFFFFF}
+    # The SoC's own timer counts the cycles of the simulation.
+    assert 0 < result.records.one("time")["cycles"] < result.cycles < 10 * result.records.one("time")["cycles"]
+
+
+@pytest.mark.parametrize("variant", ["lite", "full", "imac"])
+def test_other_cpu_variants(tmp_path, variant):
+    assert run_soc(options(tmp_path, ECHO, console="x.", image=bytes(8), cpu_variant=variant)).exit_code == 7
+
+
+def test_longest_console_text_arrives(tmp_path):
+    text = "".join(chr(ord("a") + i % 26) for i in range(MAX_CONSOLE - 1))
+    assert text in run_soc(options(tmp_path, ECHO, console=text + ".", image=bytes(8))).log
+
+
+def test_second_run_builds_nothing_and_an_edit_takes_less_than_3_s(tmp_path):
+    run_soc(options(tmp_path, ECHO, console=".", image=bytes(8)))
+    again = Recorder()
+    run_soc(options(tmp_path, ECHO, console=".", image=bytes(8)), again)
+    assert again.stages == ["compiling the firmware", "simulating"]
+
+    edited = Recorder()
+    started = time.monotonic()
+    result = run_soc(options(tmp_path, ECHO.replace("finish(7)", "finish(8)"), console=".", image=bytes(8)), edited)
+    assert result.exit_code == 8
+    assert edited.stages == ["compiling the firmware", "simulating"]
+    assert edited.time - started < 3
+
+
+def test_watchdog_ends_a_firmware_that_hangs(tmp_path):
+    with pytest.raises(Watchdog, match=r"limit of 5000[0-9]{2} cycles .*--max-cycles") as error:
+        run_soc(options(tmp_path, HANG, max_cycles=500_000))
+    assert error.value.log == "hello\n"
+
+
+def test_wall_timeout_ends_a_firmware_that_hangs(tmp_path):
+    started = time.monotonic()
+    with pytest.raises(WallTimeout, match=r"longer than 1 s .*--timeout") as error:
+        run_soc(options(tmp_path, HANG, timeout=1, max_cycles=0))
+    assert error.value.log == "hello\n"
+    # Building may come before; the simulation itself was ended.
+    assert time.monotonic() - started < 300
+
+
+def test_compile_error_is_one_line_and_the_next_build_works(tmp_path):
+    good = options(tmp_path, ECHO, console=".", image=bytes(8))
+    run_soc(good)
+    with pytest.raises(BuildError, match=r"compiling the firmware failed: .*main.c:\d+:\d+: error") as error:
+        run_soc(options(tmp_path, ECHO + "int broken(void) { return missing; }\n", console="."))
+    assert "\n" not in str(error.value)
+    firmware(tmp_path, ECHO)
+    assert run_soc(good).exit_code == 7
+
+
+def test_bad_crc_is_reported_with_the_log(tmp_path):
+    source = PROLOGUE + """int main(void) { start();
+        puts("@tensor path=cpu name=output type=s8 rows=1 cols=2\\n@hex 0 0102\\n@end crc=00000000"); finish(0); }"""
+    with pytest.raises(ProtocolError, match="has CRC b6cc4292, 00000000 was sent") as error:
+        run_soc(options(tmp_path, source))
+    assert error.value.log.startswith("hello\n@tensor")
+
+
+def test_trace_is_an_fst_file(tmp_path):
+    trace = tmp_path / "run.fst"
+    run_soc(options(tmp_path, ECHO, console=".", image=bytes(8), trace=trace))
+    header = trace.read_bytes()[:9]
+    # First block of the format: type 0 (header), length 329, big-endian.
+    assert header == bytes([0]) + (329).to_bytes(8, "big")
+    assert [path.name for path in tmp_path.glob("*fst*")] == ["run.fst"]
+
+
+def test_no_run_folder_is_left(tmp_path):
+    before = set(build.build_dir("run").glob("*"))
+    result = run_soc(options(tmp_path, ECHO, console=".", image=bytes(8)))
+    assert result.exit_code == 7
+    mine = {path for path in build.build_dir("run").glob("*") if (path / "input").exists()} - before
+    assert not any((path / "input").read_text() == "." for path in mine)
+
+
+@pytest.mark.parametrize("tool", build.TOOLS)
+def test_missing_tool_names_its_package(tmp_path, monkeypatch, tool):
+    for other in set(build.TOOLS) - {tool}:
+        (tmp_path / other).symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingTool, match=f"^{tool.replace('+', '[+]')} was not found: install the Debian package"):
+        build.check_tools()
+
+
+def test_memory_text_puts_words_at_their_addresses():
+    text = main_ram(b"\x01\x02\x03\x04\x05", b"\xff")
+    assert text == f"@0\n04030201\n00000005\n@{IMAGE_OFFSET // 4:x}\n000000ff\n"
+    with pytest.raises(ValueError, match="firmware has 1048577 bytes: 1048576 is the most"):
+        main_ram(bytes(IMAGE_OFFSET + 1))
+
+
+def test_comments_are_no_part_of_the_key():
+    verilog = 'a <= "x//y"; // Date: today\n/* b\n */ c;\n'
+    assert build.without_comments(verilog) == 'a <= "x//y"; \n c;\n'
+
+
+BAD_OPTIONS = {
+    "console": ({"console": "x" * 128}, "has 128 characters: use at most 127"),
+    "ascii": ({"console": "ü"}, "use at most 127 of ASCII"),
+    "timeout": ({"timeout": 0}, "timeout is 0: use a number of seconds above 0"),
+    "cycles": ({"max_cycles": -1}, "max_cycles is -1: use 0"),
+    "image": ({"image": bytes(15 * 2**20 + 1)}, "main_ram leaves room for 15728640"),
+    "trace": ({"trace": "/nowhere/x.fst"}, "/nowhere is not a folder"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_bad_options_raise_value_error(name):
+    fields, message = BAD_OPTIONS[name]
+    with pytest.raises(ValueError, match=message):
+        SimOptions(**fields)
+
+
+BAD_COMMANDS = {
+    "lanes": (["--lanes", "3"], "lanes is 3; good: 1, 2, 4, 8, 16"),
+    "length": (["--max-length", "5000"], "max_length is 5000"),
+    "variant": (["--cpu-variant", "minimal"], "cpu_variant is 'minimal': use one of lite, standard, full, imac"),
+    "text": (["--text", "x"], "belong to --workload layer"),
+    "json": (["--json", "/nowhere/out.json"], "/nowhere is not a folder"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_COMMANDS)
+def test_bad_command_is_one_line_and_exit_1(capsys, name):
+    arguments, message = BAD_COMMANDS[name]
+    assert cli.main(["sim", "--workload", "selftest", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("litenorm: error: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_missing_tool_is_one_line_and_exit_1(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("LITENORM_BUILD", str(tmp_path))
+    assert cli.main(["sim", "--workload", "selftest", "--no-accel"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == ("litenorm: error: verilator was not found: install the Debian package verilator "
+                            "or put it on the PATH\n")
+    assert not any(path.is_dir() and any(path.iterdir()) for path in (tmp_path / "soc").glob("*/"))
+
+
+@pytest.mark.parametrize("command", [[], ["sim"], ["verilog"]])
+def test_help_has_an_example(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "example" in capsys.readouterr().out
