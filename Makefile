@@ -21,7 +21,11 @@ help:
 	@echo "After make setup: .venv/bin/litenorm --help"
 
 demo: setup
-	@$(LITENORM) sim --workload layer --intro
+	@echo "A LiteX SoC (VexRiscv, UART, timer, RAM) with the LiteNorm core is simulated in Verilator. Its firmware runs one"
+	@echo "layer of a small GPT in integers on real text, with the core and again with C code alone, and every output"
+	@echo "element is compared with the NumPy reference. The first run compiles the C library and the simulation."
+	@echo
+	@$(LITENORM) sim --workload layer
 
 test: setup-test
 	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal
