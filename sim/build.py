@@ -45,7 +45,7 @@ VERSIONED = (
 # The simulation starts from initial values, so X needs no care; assertions of LiteX's Verilog are not used.
 VERILATOR_FLAGS = (
     "--cc", "--exe", "--build", "-j", "2", "-Wno-fatal", "-Wno-lint", "-O3", "--top-module", "sim", "--prefix", "Vsim",
-    "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-CFLAGS", "-O3",
+    "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-MAKEFLAGS", "OPT_FAST=-O3",
 )
 
 HERE = Path(__file__).parent
