@@ -50,11 +50,13 @@ def changed(index, old, new):
     return "\n".join(line for line in lines if line)
 
 
+MATRIX = tensor_lines(np.arange(12).reshape(3, 4))
+
 BAD = {
     "wrong crc": (changed(-1, "crc=", "crc=1"), "has CRC"),
     "flipped bit": (changed(1, "0000", "0001"), "has CRC"),
-    "lost line": ("\n".join(np.delete(tensor_lines(np.arange(12).reshape(3, 4)), 2)), "byte offset is 16, 8 was expected"),
-    "lost last line": ("\n".join(np.delete(tensor_lines(np.arange(12).reshape(3, 4)), 3)), "24 were announced"),
+    "lost line": ("\n".join(MATRIX[:2] + MATRIX[3:]), "byte offset is 16, 8 was expected"),
+    "lost last line": ("\n".join(MATRIX[:3] + MATRIX[4:]), "24 were announced"),
     "no end": ("\n".join(tensor_lines(np.arange(4).reshape(2, 2))[:-1]), "ended inside of tensor output"),
     "record inside": ("\n".join(tensor_lines(np.arange(4).reshape(2, 2))[:-1] + ["@rows path=cpu"]), "has no @end"),
     "unknown type": (changed(0, "s16", "f32"), "'f32' is not one of s8"),
