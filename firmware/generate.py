@@ -13,7 +13,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from litenorm.accel import LiteNormConfig, model
+from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.status import Status
@@ -66,11 +66,11 @@ def defs(config=None):
         define("LITENORM_RECIPROCAL_BITS", c.RECIPROCAL_BITS),
         define("LITENORM_EPS_BITS", c.EPS_BITS),
         define("LITENORM_ROOT_BITS", c.ROOT_BITS),
-        define("LITENORM_GAIN_SHIFT", model.GAIN_SHIFT),
-        define("LITENORM_NORM_LENGTH_BITS", model.NORM_LENGTH_BITS),
+        define("LITENORM_GAIN_SHIFT", c.GAIN_SHIFT),
+        define("LITENORM_NORM_LENGTH_BITS", c.NORM_LENGTH_BITS),
         define("LITENORM_NORM_FRACTION_BITS", c.NORM_FRACTION_BITS),
         define("LITENORM_MEAN_FRACTION_BITS", c.MEAN_FRACTION_BITS),
-        define("LITENORM_X_OFFSET", model.X_OFFSET),
+        define("LITENORM_X_OFFSET", c.X_OFFSET),
         define("LITENORM_AFFINE_SHIFT_BITS", c.AFFINE_SHIFT_BITS),
         define("LITENORM_BETA_SHIFT_BITS", c.BETA_SHIFT_BITS),
         "",

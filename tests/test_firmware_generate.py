@@ -18,8 +18,9 @@ def evaluate(directory, expressions):
     """Values of C integer expressions over litenorm_defs.h."""
     source = directory / "evaluate.c"
     prints = "".join(f'printf("%lld\\n", (long long)({e}));\n' for e in expressions)
-    tables = "static const unsigned grid[] = LITENORM_EXP2_GRID;\nstatic const unsigned drop[] = LITENORM_EXP2_DROP;\n"
-    source.write_text(f'#include <stdio.h>\n#include "litenorm_defs.h"\n{tables}int main(void) {{\n{prints}return 0;}}\n')
+    tables = "static const unsigned grid[] = LITENORM_EXP2_GRID, drop[] = LITENORM_EXP2_DROP;\n"
+    includes = '#include <stdio.h>\n#include "litenorm_defs.h"\n'
+    source.write_text(f"{includes}{tables}int main(void) {{\n{prints}return 0;}}\n")
     program = directory / "evaluate"
     subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", f"-I{directory}", source, "-o", program], check=True)
     return [int(line) for line in subprocess.run([program], check=True, capture_output=True).stdout.split()]
