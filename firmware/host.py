@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+
 from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.formats import get_format

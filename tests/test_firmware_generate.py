@@ -7,6 +7,7 @@ import re
 import subprocess
 
 import pytest
+
 from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS

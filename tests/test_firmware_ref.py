@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from litenorm.accel import LiteNormConfig, model
 from litenorm.accel.affine import Affine
 from litenorm.accel.formats import FORMATS
