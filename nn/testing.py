@@ -29,7 +29,8 @@ def random_block(seed, norm="pre", causal=True, dim=16, heads=2, hidden=32, fmt=
 
     post = norm == "post"
     return Block(
-        name=f"random {seed}", norm=norm, causal=causal, heads=heads, scale=Scale.from_real(0.001 if logits == "s16" else 0.1), fmt=fmt,
+        name=f"random {seed}", norm=norm, causal=causal, heads=heads, fmt=fmt,
+        scale=Scale.from_real(0.001 if logits == "s16" else 0.1),
         q=linear(dim, dim, "s8"), k=linear(dim, dim, "s8"), v=linear(dim, dim, "s8"), o=linear(dim, dim, "s16"),
         fc=linear(hidden, dim, "s8"), out=linear(dim, hidden, "s16"),
         logits_requant=requant(heads, 0.3 if logits == "s16" else 0.003, logits),

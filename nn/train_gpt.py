@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parent / "data"
+FILES = ("model.safetensors", "config.json", "held_out.txt", "calibration.txt")
 HELD_OUT = 0.05  # share of the text, at its end, that is never trained on
 LN_EPS = 1e-5
 VERSE = re.compile(r"^\S+?\d+:\d+ ")  # "Ge1:1 In the beginning ..." -> "In the beginning ..."
@@ -43,6 +44,17 @@ def split(text):
     """Text -> (training text, held-out text): the last 5 % of the characters, cut at the end of a line."""
     cut = text.index("\n", int(len(text) * (1 - HELD_OUT))) + 1
     return text[:cut], text[cut:]
+
+
+def write_texts(folder, text):
+    """Excerpts of the text for the data folder, whole verses: held_out.txt, 40 kB of what was never trained on, and
+    calibration.txt, 16 places of the training text, for the quantizer."""
+    training, held_out = split(text)
+    places = [training.index("\n", i * len(training) // 16) + 1 for i in range(16)]
+    excerpts = [training[p : training.index("\n", p + 500) + 1] for p in places]
+    for name, content in (("held_out.txt", held_out[: held_out.index("\n", 40_000) + 1]),
+                          ("calibration.txt", "".join(excerpts))):
+        write_atomically(folder / name, lambda path, content=content: path.write_text(content, encoding="utf-8"))
 
 
 def build_model(torch, config):
@@ -201,8 +213,8 @@ def train(args):
     final = held_out_loss(torch, model, held_out_ids, context, lambda: torch.autocast("cpu", enabled=False))
     print(f"held-out loss of the exported float16 weights, all windows of {context}: {final:.4f} nats per character, "
           f"perplexity {math.exp(final):.3f}, {final / math.log(2):.3f} bits per character")
-    print(f"weights in {work}/model.safetensors; to make them the default workload: copy model.safetensors and "
-          f"config.json to {DATA}")
+    write_texts(work, text)
+    print(f"weights and texts in {work}; to make them the default workload, copy {', '.join(FILES)} to {DATA}")
 
 
 def main(argv=None):
@@ -213,12 +225,12 @@ def main(argv=None):
     parser.add_argument("--text", help="text file to train on (default: the output of Debian's `bible`)")
     parser.add_argument("--work", default="build/gpt", help="folder of checkpoints and weights (default %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the state in --work")
-    parser.add_argument("--steps", type=int, default=7000, help="optimizer steps (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=12000, help="optimizer steps (default %(default)s)")
     parser.add_argument("--batch", type=int, default=16, help="windows per step (default %(default)s)")
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate (default %(default)s)")
     parser.add_argument("--warmup", type=int, default=200, help="steps of warm-up (default %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=0.1, help="AdamW weight decay (default %(default)s)")
-    parser.add_argument("--every", type=int, default=250, help="steps between evaluations (default %(default)s)")
+    parser.add_argument("--every", type=int, default=500, help="steps between evaluations (default %(default)s)")
     parser.add_argument("--dim", type=int, default=128, help="model width (default %(default)s)")
     parser.add_argument("--layers", type=int, default=3, help="blocks (default %(default)s)")
     parser.add_argument("--heads", type=int, default=4, help="attention heads (default %(default)s)")
