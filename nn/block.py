@@ -60,6 +60,7 @@ STAGES = {  # name -> what it holds; in the order of computation
 }
 
 MAX_SHIFT = 62  # of a requantization: the rounding term 1 << 61 and the 62-bit product still fit 63 bits
+MAX_EPS = 1 << 48   # of a LayerNorm: eps / D^2 * D^2 in float64 is within half of eps
 
 
 def matmul(a, b):
@@ -174,9 +175,13 @@ class Norm:
     eps: int
     affine: Affine
 
+    def __post_init__(self):
+        if not 0 <= self.eps <= MAX_EPS:
+            raise ValueError(f"eps is {self.eps}; good: 0 to {MAX_EPS}")
+
     def __call__(self, x, config=None):
         """x s16 [..., D] -> s8 or s16 [..., D]."""
-        # eps_term(eps / D^2, D) is eps again: the model takes a real eps and rounds it to this integer.
+        # The model takes a real eps and rounds it to the integer term: up to MAX_EPS, to this very one.
         return model.layernorm(x, eps=self.eps / x.shape[-1] ** 2, affine=self.affine, config=config)
 
 

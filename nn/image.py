@@ -17,6 +17,7 @@ requantization is, with a 64-bit product and an arithmetic right shift,
 and row-major without padding between rows; of the logits only the valid elements of each row.
 """
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -213,7 +214,7 @@ def read_image(data):
             raise ValueError(f"image {field} is {int(header[field]):#x}; good: {good:#x}")
 
     def get(offset, dtype, *shape):
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         end = int(offset) + count * np.dtype(dtype).itemsize
         if offset < HEADER.dtype.itemsize or offset % ALIGNMENT or end > len(data):
             raise ValueError(f"image has a tensor at {int(offset):#x} to {end:#x}; "
@@ -240,6 +241,8 @@ def read_image(data):
     for field in LINEARS:
         record = header[field]
         outputs, inputs = int(record["outputs"]), int(record["inputs"])
+        if not record["requant"]["channels"]:
+            raise ValueError(f"image: {field} has no requantization; good: one channel for each output")
         linears[field] = Linear(get(record["weight"], np.int8, outputs, inputs), get(record["bias"], np.int32, outputs),
                                 get_requant(record["requant"]))
     block = Block(
@@ -250,7 +253,9 @@ def read_image(data):
         activation=get(header["activation"], np.int8, 256), input_scale=float(header["input_scale"]),
         output_scale=float(header["output_scale"]), **norms, **linears,
         **{f: get_requant(header[f]) for f in ("attn_requant", "ffn_requant", "logits_requant", "context_requant")})
-    return Image(block, get(header["input"], np.int16, int(header["rows"]), dim), int(header["valid"]))
+    rows, valid = int(header["rows"]), int(header["valid"])
+    block.lengths(rows, valid)
+    return Image(block, get(header["input"], np.int16, rows, dim), valid)
 
 
 def stage_crc(block, stages, name, valid=None):
