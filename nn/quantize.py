@@ -7,7 +7,8 @@ which its weights absorb, so that outlying channels do not cost the others their
 2022, arXiv 2211.10438); the smoothing exponent and the clipping are chosen for the smallest squared error of the matrix
 product on the calibration data. Queries and keys have one scale for each head, values one for each channel. The codes
 before and behind the activation function are asymmetric: their zero points are folded into the biases and the table.
-The residual stream is s16 with one scale and headroom over the calibration data.
+Biases also take the mean error that the rounded weights make on the calibration data (Nagel et al. 2019, arXiv
+1906.04721). The residual stream is s16 with one scale and headroom over the calibration data.
 """
 
 import numpy as np
@@ -15,13 +16,14 @@ import numpy as np
 from litenorm.accel.affine import Affine
 from litenorm.accel.formats import get_format
 from litenorm.accel.scale import Scale, eps_term
-from litenorm.nn.block import Block, Linear, Norm, Requant
+from litenorm.nn.block import MAX_EPS, Block, Linear, Norm, Requant
 from litenorm.nn.layer import ACTIVATIONS
 
 HEADROOM = 1.5      # largest residual or logit that s16 holds, over the largest of the calibration data
 SAMPLE_ROWS = 384   # calibration rows that the searches look at
 SMOOTHING = (0.25, 0.4, 0.5, 0.6, 0.75)     # exponents tried: 0 gives all freedom to the weights, 1 to the inputs
 CLIPPING = (1.0, 0.9, 0.8, 0.65, 0.5)       # shares of the largest value tried as the range of an s8 tensor
+MATRIX_INPUT = {"q": "attn_in", "k": "attn_in", "v": "attn_in", "o": "context", "fc": "ffn_in", "out": "act"}
 TINY = 1e-9         # stands for the range of a channel that is always zero
 
 
@@ -50,12 +52,12 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
     if pre:
         if output_scale is not None and output_scale != input_scale:
             raise ValueError(f"output_scale is {output_scale}; good: the input_scale, {input_scale}")
-        input_scale = input_scale or _s16_scale(rows["input"], rows["residual1"], rows["output"])
+        input_scale = input_scale or _s16_scale(layer, rows["input"], rows["residual1"], rows["output"])
         middle_scale = output_scale = input_scale
     else:
-        input_scale = input_scale or _s16_scale(rows["input"], rows["residual1"])
-        middle_scale = _s16_scale(rows["norm1_out"], rows["residual2"])
-        output_scale = output_scale or _s16_scale(rows["output"])
+        input_scale = input_scale or _s16_scale(layer, rows["input"], rows["residual1"])
+        middle_scale = _s16_scale(layer, rows["norm1_out"], rows["residual2"], layer.norms["norm1"][0])
+        output_scale = output_scale or _s16_scale(layer, rows["output"], layer.norms["norm2"][0])
 
     # Inputs of the matrices, with what their weights absorb.
     weights = {n: w.astype(np.float64) for n, (w, _) in layer.linears.items()}
@@ -63,6 +65,9 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
     attn_scale = _input_scales(rows["attn_in"], np.concatenate([weights[n] for n in "qkv"]))
     context_scale = _input_scales(rows["context"], weights["o"])
     ffn_scale = _input_scales(rows["ffn_in"], weights["fc"])
+    if pre:  # a LayerNorm's output reaches gamma, whatever little the calibration data show of it
+        attn_scale = np.maximum(attn_scale, np.abs(layer.norms["norm1"][0]) / 2048)
+        ffn_scale = np.maximum(ffn_scale, np.abs(layer.norms["norm2"][0]) / 2048)
     hidden, act = _activation_codes(layer.activation, rows["hidden"], weights["out"])
 
     heads, head_dim = layer.heads, layer.dim // layer.heads
@@ -74,9 +79,11 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
     def linear(n, scales, out_scale, out="s8", in_zero=0, out_zero=0):
         """Matrix `n`: inputs have `scales` and zero point in_zero, outputs out_scale and out_zero."""
         effective = weights[n] * scales
-        scale = _weight_scales(effective, biases[n] + out_zero * out_scale)
+        bias = biases[n] + out_zero * out_scale
+        scale = _weight_scales(effective, bias)
         codes = np.clip(np.rint(effective / scale[:, None]), -127, 127).astype(np.int64)
-        bias = np.rint((biases[n] + out_zero * out_scale) / scale) - in_zero * codes.sum(axis=1)
+        bias = bias + (effective - codes * scale[:, None]) @ (rows[MATRIX_INPUT[n]].mean(axis=0) / scales)
+        bias = np.rint(bias / scale) - in_zero * codes.sum(axis=1)
         return Linear(codes, bias.astype(np.int64), Requant.from_real(scale / out_scale, out))
 
     def norm(n, scales, residual_scale):
@@ -123,8 +130,10 @@ class _Codes:
         return (codes - self.zero) * self.scale
 
 
-def _s16_scale(*tensors):
-    return max(max(np.abs(t).max() for t in tensors), TINY) * HEADROOM / 32767
+def _s16_scale(layer, *tensors):
+    """Scale of the residual stream; not so small that eps, in units of its square, leaves the LayerNorm's range."""
+    smallest = max(np.sqrt(layer.eps) * layer.dim / np.sqrt(MAX_EPS / 2), TINY)
+    return max(max(np.abs(t).max() for t in tensors) * HEADROOM / 32767, smallest)
 
 
 def _range(rows):
