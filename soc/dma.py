@@ -118,7 +118,7 @@ class Burster(LiteXModule):
         self.comb += timer.wait.eq(bus.stb & ~bus.ack)
 
         def fail(status):
-            return [NextValue(self.error, 1), NextValue(self.code, int(status)), NextState("HALT")]
+            return [NextValue(self.code, int(status)), NextState("HALT")]
 
         self.fsm = fsm = FSM(reset_state="IDLE")
         fsm.act("IDLE",
@@ -176,7 +176,9 @@ class Burster(LiteXModule):
                 *fail(Status.BUS_TIMEOUT)
             )
         )
-        fsm.act("HALT")
+        fsm.act("HALT",
+            self.error.eq(1)
+        )
 
 
 class WishboneReader(LiteXModule):

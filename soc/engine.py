@@ -54,7 +54,7 @@ class Engine(LiteXModule):
 
         self.busy = Signal()  # o: a job is running
         self.rows_done = Signal(ROWS_BITS)  # o: rows of the running or last job that are in memory
-        self.cycles = Signal(CYCLES_BITS)  # o: clock cycles that the running or last job took so far
+        self.cycles = Signal(CYCLES_BITS)  # o: clock cycles of the running or last job, from taking it to its end
 
         self.reader = reader = ResetInserter()(reader)
         self.writer = writer = ResetInserter()(writer)
@@ -88,7 +88,7 @@ class Engine(LiteXModule):
         # Memory to core: gamma, beta, rows -------------------------------------------------------------------
         kind = Signal(max=3)
         self.comb += [
-            reader.source.connect(unpack.sink, keep={"valid", "ready", "last", "data"}),
+            reader.source.connect(unpack.sink, keep={"valid", "ready", "last", "payload", "data"}),
             unpack.sink.kind.eq(kind),
             unpack.sink.wide.eq((kind != ROW) | check.wide_in),
             unpack.length.eq(job.length),
@@ -124,7 +124,7 @@ class Engine(LiteXModule):
 
         # Core to memory --------------------------------------------------------------------------------------
         self.comb += [
-            core.source.connect(pack.sink, keep={"valid", "ready", "first", "last", "data"}),
+            core.source.connect(pack.sink, omit={"param"}),
             pack.source.connect(writer.sink),
             pack.wide.eq(check.wide_out),
             pack.length.eq(job.length),
@@ -160,7 +160,7 @@ class Engine(LiteXModule):
         # What is counted -------------------------------------------------------------------------------------
         rows_checked = Signal(ROWS_BITS)  # rows whose self-check the core has passed
         self.sync += [
-            If(self.busy, self.cycles.eq(self.cycles + 1)),
+            If(self.busy & ~result.valid, self.cycles.eq(self.cycles + 1)),
             If(writer.row_done, self.rows_done.eq(self.rows_done + 1)),
             If(running & core.row_done, rows_checked.eq(rows_checked + 1)),
             If(running & core.constant_row, result.constant_row.eq(1)),

@@ -161,7 +161,8 @@ class LiteNormPeripheral(LiteXModule):
                 values=[(f"0b{i:b}", name) for i, name in enumerate(c.INPUTS)]),
             CSRField("format", size=FORMAT_BITS, description="Softmax: output format.", values=formats),
             CSRField("affine", size=1, description="LayerNorm and RMSNorm: apply gamma and beta."),
-            CSRField("output", size=1, description="With `affine`, type of an output element; without it is s16, Q5.10.",
+            CSRField("output", size=1,
+                description="With `affine`, type of an output element; without, it is s16, Q5.10.",
                 values=[("0b0", "s8"), ("0b1", "s16")]),
         ])
         self._scale = CSRStorage(description="Softmax: one LSB of the input is multiplier * 2^(-9 - shift) octaves.",
@@ -169,8 +170,8 @@ class LiteNormPeripheral(LiteXModule):
                 CSRField("multiplier", size=c.SCALE_MULTIPLIER_BITS),
                 CSRField("shift", size=c.SCALE_SHIFT_BITS),
             ])
-        self._eps = CSRStorage(64, description="LayerNorm and RMSNorm: round(eps * n^2) for n valid elements and eps in "
-            f"LSB^2 of the input; above {2**c.EPS_BITS - 1} it counts as that.")
+        self._eps = CSRStorage(64, description="LayerNorm and RMSNorm: round(eps * n^2) for n valid elements and eps "
+            f"in LSB^2 of the input; above {2**c.EPS_BITS - 1} it counts as that.")
         self._affine = CSRStorage(description="out = clip((y * gamma + (beta << beta_shift) + half) >> shift), half = "
             "(1 << shift) >> 1.",
             fields=[
@@ -230,7 +231,8 @@ class LiteNormPeripheral(LiteXModule):
             CSRField("formats", size=8, reset=formats_mask(config), description="Bit i: softmax format i is built."),
         ])
         self._limits = CSRStatus(description="What the core can take.", fields=[
-            CSRField("max_length", size=LENGTH_BITS, reset=config.max_length, description="Elements of the longest row."),
+            CSRField("max_length", size=LENGTH_BITS, reset=config.max_length,
+                description="Elements of the longest row."),
             CSRField("bus_bytes", size=8, reset=self.data_width // 8,
                 description="Bytes of the bus word, of which addresses and strides are multiples."),
         ])
