@@ -37,7 +37,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m litenorm.nn.fidelity", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLE)
-    parser.add_argument("checkpoint", nargs="?", help="checkpoint folder (default: the GPT that comes with the project)")
+    parser.add_argument("checkpoint", nargs="?", help="checkpoint folder (default: the GPT that comes along)")
     parser.add_argument("--text", help="text to run (default: a short sentence)")
     args = parser.parse_args(argv)
     console = Console(highlight=False)

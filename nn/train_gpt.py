@@ -42,7 +42,8 @@ def bible_text():
 
 def split(text):
     """Text -> (training text, held-out text): the last 5 % of the characters, cut at the end of a line."""
-    cut = text.index("\n", int(len(text) * (1 - HELD_OUT))) + 1
+    share = int(len(text) * (1 - HELD_OUT))
+    cut = text.find("\n", share) + 1 or share
     return text[:cut], text[cut:]
 
 
@@ -50,9 +51,9 @@ def write_texts(folder, text):
     """Excerpts of the text for the data folder, whole verses: held_out.txt, 40 kB of what was never trained on, and
     calibration.txt, 16 places of the training text, for the quantizer."""
     training, held_out = split(text)
-    places = [training.index("\n", i * len(training) // 16) + 1 for i in range(16)]
-    excerpts = [training[p : training.index("\n", p + 500) + 1] for p in places]
-    for name, content in (("held_out.txt", held_out[: held_out.index("\n", 40_000) + 1]),
+    places = [training.find("\n", i * len(training) // 16) + 1 for i in range(16)]
+    excerpts = [training[p : training.find("\n", p + 500) + 1] for p in places]
+    for name, content in (("held_out.txt", held_out[: held_out.find("\n", 40_000) + 1] or held_out),
                           ("calibration.txt", "".join(excerpts))):
         write_atomically(folder / name, lambda path, content=content: path.write_text(content, encoding="utf-8"))
 
@@ -145,6 +146,11 @@ def train(args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     text = Path(args.text).read_text(encoding="utf-8") if args.text else bible_text()
+    if args.dim % args.heads or min(args.steps, args.batch, args.warmup, args.every, args.layers, args.context) < 1:
+        raise ValueError(f"--dim is {args.dim} and --heads {args.heads}; good: --heads divides --dim, and all counts are "
+                         "1 or more")
+    if len(text) * HELD_OUT < args.context + 2:
+        raise ValueError(f"the text has {len(text)} characters; good: at least {round((args.context + 2) / HELD_OUT)}")
     train_text, held_out = split(text)
     vocabulary = sorted(set(text))
     index = {c: i for i, c in enumerate(vocabulary)}
