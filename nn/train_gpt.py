@@ -139,6 +139,10 @@ def export(torch, model, config, folder):
 
 
 def train(args):
+    counts = (args.steps, args.batch, args.warmup, args.every, args.layers, args.heads, args.context, args.threads)
+    if min(counts) < 1 or args.dim % args.heads:
+        raise ValueError(f"--dim is {args.dim} and --heads {args.heads}; good: --heads divides --dim, and all counts are "
+                         "1 or more")
     try:
         import torch
     except ImportError:
@@ -146,9 +150,6 @@ def train(args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     text = Path(args.text).read_text(encoding="utf-8") if args.text else bible_text()
-    if args.dim % args.heads or min(args.steps, args.batch, args.warmup, args.every, args.layers, args.context) < 1:
-        raise ValueError(f"--dim is {args.dim} and --heads {args.heads}; good: --heads divides --dim, and all counts are "
-                         "1 or more")
     if len(text) * HELD_OUT < args.context + 2:
         raise ValueError(f"the text has {len(text)} characters; good: at least {round((args.context + 2) / HELD_OUT)}")
     train_text, held_out = split(text)
