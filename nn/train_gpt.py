@@ -141,8 +141,8 @@ def export(torch, model, config, folder):
 def train(args):
     counts = (args.steps, args.batch, args.warmup, args.every, args.layers, args.heads, args.context, args.threads)
     if min(counts) < 1 or args.dim % args.heads:
-        raise ValueError(f"--dim is {args.dim} and --heads {args.heads}; good: --heads divides --dim, and all counts are "
-                         "1 or more")
+        raise ValueError(f"--dim is {args.dim} and --heads {args.heads}, the smallest count is {min(counts)}; "
+                         "good: --heads divides --dim, and every count is 1 or more")
     try:
         import torch
     except ImportError:
