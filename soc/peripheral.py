@@ -39,6 +39,7 @@ class LiteNormPeripheral(LiteXModule):
     def __init__(self, config, data_width=32, address_width=32, bursting=True, burst_length=64, bus_timeout=65536,
                  with_csr=True, core=None):
         self.config = config
+        self.bus_timeout = bus_timeout
         self.data_width = data_width
 
         self.read_bus = wishbone.Interface(data_width=data_width, address_width=address_width, bursting=bursting)
