@@ -91,10 +91,10 @@ void kernel_linear(void *out, const int8_t *x, const int8_t *weight, const int32
 void kernel_requantize(void *out, const int16_t *x, const struct kernel_requant *requant, uint32_t rows,
                        uint32_t columns);
 
-/** out[i] = table[x[i] + 128]. */
-void kernel_lookup(int8_t *out, const int8_t *x, const int8_t table[256], uint32_t count);
+/** out[i] = table[x[i] + 128]; out is another array than x. */
+void kernel_lookup(int8_t *restrict out, const int8_t *restrict x, const int8_t table[256], uint32_t count);
 
-/** out[i] = clip(a[i] + b[i]) to s16; out may be a or b. */
-void kernel_add(int16_t *out, const int16_t *a, const int16_t *b, uint32_t count);
+/** out[i] = clip(a[i] + b[i]) to s16; out is another array than a and b. */
+void kernel_add(int16_t *restrict out, const int16_t *restrict a, const int16_t *restrict b, uint32_t count);
 
 #endif
