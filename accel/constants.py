@@ -15,6 +15,7 @@ INPUTS = {"s8": 8, "s16": 16}   # element types of a row and their bits
 CODE_BITS = 16                  # bits of one output lane of the core
 MAX_LENGTH_SOFTMAX = 4096       # sum of e, reciprocal and fraction were sized and tested up to this row length
 MAX_LENGTH_LAYERNORM = 1024     # |y| <= sqrt(N - 1) must fit Q5.10
+NORM_LENGTH_BITS = MAX_LENGTH_LAYERNORM.bit_length()
 
 # exp2 --------------------------------------------------------------------------------------------------------
 
@@ -38,7 +39,9 @@ NORM_FRACTION_BITS = 10         # y is Q5.10
 NORM_BITS = 16
 EPS_BITS = 51                   # eps * N^2 in LSB^2, the largest variance term of an s16 row of 1024
 ROOT_BITS = 18                  # D = floor(sqrt(V normalized to 36 bits)), 2^17 <= D < 2^18
-GAIN_BITS = 18                  # A = N / sqrt(V), mantissa, 2^16 < A < 2^18
+GAIN_BITS = 18                  # A = N / sqrt(V), mantissa, 2^16 < A < 2^18 ...
+GAIN_SHIFT = 24                 # ... = round(N * 2^24 / D), N normalized to the bits of 1024
+X_OFFSET = 1 << 15              # the normalizer multiplies x + 2^15, an unsigned number
 MEAN_FRACTION_BITS = 32         # mean is UQ16.32, offset by 2^15
 
 # Gamma, beta and requantization ------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from litenorm.accel.scale import Scale, eps_term
 
 GRID = np.array(c.exp2_grid(), np.int64)
 DROP = np.array(c.exp2_drops(), np.int64)
-X_OFFSET = 1 << 15      # the normalizer multiplies x + 2^15, an unsigned number
 
 
 # Public ------------------------------------------------------------------------------------------------------
@@ -171,18 +170,14 @@ def inverse_sigma(v, lengths):
     normalized = np.where(h >= 0, v << (2 * np.maximum(h, 0)), v >> (-2 * np.minimum(h, 0)))
     root = np.floor(np.sqrt(normalized.astype(np.float64))).astype(np.int64)  # exact: 36 bits in a 53-bit mantissa
     n_bits = bit_length(lengths)
-    n = lengths << (NORM_LENGTH_BITS - n_bits)
-    gain = ((n << GAIN_SHIFT) + (root >> 1)) // root
-    return gain, GAIN_SHIFT + NORM_LENGTH_BITS - c.NORM_FRACTION_BITS - n_bits - h
-
-
-NORM_LENGTH_BITS = c.MAX_LENGTH_LAYERNORM.bit_length()
-GAIN_SHIFT = 24
+    n = lengths << (c.NORM_LENGTH_BITS - n_bits)
+    gain = ((n << c.GAIN_SHIFT) + (root >> 1)) // root
+    return gain, c.GAIN_SHIFT + c.NORM_LENGTH_BITS - c.NORM_FRACTION_BITS - n_bits - h
 
 
 def mean(lengths, sum_x):
     """floor((mean(x) + 2^15) * 2^32): UQ16.32."""
-    return ((sum_x + lengths * X_OFFSET) << c.MEAN_FRACTION_BITS) // lengths
+    return ((sum_x + lengths * c.X_OFFSET) << c.MEAN_FRACTION_BITS) // lengths
 
 
 def mean_term(gain, k, mean_x, config):
@@ -202,7 +197,7 @@ def mean_term(gain, k, mean_x, config):
 def deviations(x, lengths, gain, k, term, config):
     """w_i = A * (x_i + 2^15) * 2^(FB - k), truncated, less B: y in units of 2^-FB ulp; 0 for masked elements."""
     right = (k - config.fraction_bits)[:, None]
-    product = gain[:, None] * (x + X_OFFSET)
+    product = gain[:, None] * (x + c.X_OFFSET)
     z = np.where(right >= 0, product >> np.maximum(right, 0), product << np.maximum(-right, 0))
     valid = np.arange(x.shape[1]) < lengths[:, None]
     return np.where(valid, z - term[:, None], 0)
@@ -240,7 +235,7 @@ def _norm(op, x, eps, length, affine, config):
     v = variance(lengths, sum_x, sum_xx) if carried else lengths * sum_xx
     constant = v == 0
     gain, k = inverse_sigma(np.where(constant, 1, v + eps_terms), lengths)
-    mean_x = mean(lengths, sum_x) if carried else np.full_like(v, X_OFFSET << c.MEAN_FRACTION_BITS)
+    mean_x = mean(lengths, sum_x) if carried else np.full_like(v, c.X_OFFSET << c.MEAN_FRACTION_BITS)
     w = deviations(rows, lengths, gain, k, mean_term(gain, k, mean_x, config), config)
     if carried:
         y = telescope(w, config)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""LiteNorm: Softmax, LayerNorm and RMSNorm of rows that stream through, normalized by construction."""
+
+from litex.gen import *
+from litex.soc.interconnect import stream
+from migen import *
+
+from litenorm.accel import constants as c
+from litenorm.accel.config import LiteNormConfig
+from litenorm.accel.exponential import ELEMENT_BITS, ExpPass, exp_record_layout
+from litenorm.accel.normalizer import Normalizer
+from litenorm.accel.requantize import Requantize, weights_layout
+from litenorm.accel.row_constants import RowConstants, constants_layout
+from litenorm.accel.rows import row_params
+from litenorm.accel.statistics import Statistics, statistics_layout
+
+__all__ = ["LiteNorm", "row_params"]
+
+ROWS_IN_FLIGHT = 4      # rows whose records wait between two passes
+BUFFER_SLACK = 16       # beats a buffer holds beyond one row, so that the next row enters while a pass starts
+
+
+class LiteNorm(LiteXModule):
+    """The core with the parallel back end: `lanes` elements a cycle.
+
+        sink -> Statistics -> row buffer -> ExpPass -> buffer -> Normalizer -> Requantize -> source
+                     |  pass 0                |  pass 1               ^  pass 2
+                     +------ record ----------+--- S --> RowConstants +
+
+    A row is read from memory once. Each pass waits only for what it needs, so row k + 1 is stored while row k is
+    exponentiated and row k - 1 leaves; every arrow is a stream with backpressure.
+
+    sink     beats of `lanes` elements of `input_bits`, two's complement, lane 0 in the low bits; `last` ends a row of
+             ceil(N / lanes) beats; params: rows.row_params, constant within a row
+    weights  gamma and beta, see Requantize (config.affine)
+    source   as many beats as went in, 16 bits a lane: the code, s8 sign-extended, u8 zero-extended
+
+    row_done, row_error, constant_row  pulses, one row each, before the row's last beat may have left: see Normalizer
+
+    What comes out is `litenorm.accel.model`, bit for bit. Method: ../docs and the docstrings of model.py.
+    """
+
+    def __init__(self, config=None):
+        self.config = config = LiteNormConfig() if config is None else config
+        lanes = config.lanes
+        self.sink = sink = stream.Endpoint(
+            stream.EndpointDescription([("data", lanes * config.input_bits)], row_params(config)))
+        self.source = source = stream.Endpoint([("data", lanes * c.CODE_BITS)])
+        self.row_done = Signal()
+        self.row_error = Signal()
+        self.constant_row = Signal()
+
+        # # #
+
+        depth = config.max_beats + BUFFER_SLACK
+
+        # Pass 0.
+        self.statistics = statistics = Statistics(config)
+        self.row_buffer = row_buffer = stream.SyncFIFO([("data", lanes * config.input_bits)], depth, buffered=True)
+        self.constants_queue = constants_queue = stream.SyncFIFO(statistics_layout(config), ROWS_IN_FLIGHT)
+        self.comb += [sink.connect(statistics.sink), statistics.source.connect(row_buffer.sink)]
+
+        # Pass 1.
+        self.constants = constants = RowConstants(config)
+        self.normalizer = normalizer = Normalizer(config)
+        if config.has_softmax:
+            self.exp_queue = exp_queue = stream.SyncFIFO(exp_record_layout(config), ROWS_IN_FLIGHT)
+            self.exp = exp = ExpPass(config)
+            self.exp_buffer = exp_buffer = stream.SyncFIFO([("data", lanes * ELEMENT_BITS)], depth, buffered=True)
+            self.sum_queue = sum_queue = stream.SyncFIFO([("total", config.exp_sum_bits)], ROWS_IN_FLIGHT)
+            # A row's statistics go to both, in the same cycle.
+            self.comb += [
+                exp_queue.sink.valid.eq(statistics.record.valid & constants_queue.sink.ready),
+                constants_queue.sink.valid.eq(statistics.record.valid & exp_queue.sink.ready),
+                statistics.record.ready.eq(exp_queue.sink.ready & constants_queue.sink.ready),
+                *[getattr(exp_queue.sink, name).eq(getattr(statistics.record, name))
+                  for name, _ in exp_record_layout(config)],
+                *[getattr(constants_queue.sink, name).eq(getattr(statistics.record, name))
+                  for name, _ in statistics_layout(config)],
+                row_buffer.source.connect(exp.sink),
+                exp_queue.source.connect(exp.record),
+                exp.source.connect(exp_buffer.sink),
+                exp.sums.connect(sum_queue.sink),
+                sum_queue.source.connect(constants.sums),
+                exp_buffer.source.connect(normalizer.sink),
+            ]
+        else:
+            # The norms need no pass 1: x + 2^15 goes straight to the multiplier.
+            self.comb += [
+                statistics.record.connect(constants_queue.sink),
+                row_buffer.source.connect(normalizer.sink, omit={"data"}),
+            ]
+            for j in range(lanes):
+                x = Signal((config.input_bits, True), name=f"x{j}")
+                self.comb += [
+                    x.eq(row_buffer.source.data[config.input_bits * j : config.input_bits * (j + 1)]),
+                    normalizer.sink.data[ELEMENT_BITS * j : ELEMENT_BITS * j + 16].eq(x + c.X_OFFSET),
+                ]
+
+        # A row's constants, pass 2.
+        self.row_queue = row_queue = stream.SyncFIFO(constants_layout(config), ROWS_IN_FLIGHT)
+        self.comb += [
+            constants_queue.source.connect(constants.record),
+            constants.source.connect(row_queue.sink),
+            row_queue.source.connect(normalizer.record),
+            self.row_done.eq(normalizer.row_done),
+            self.row_error.eq(normalizer.row_error),
+            self.constant_row.eq(normalizer.constant_row),
+        ]
+        if config.has_affine:
+            self.requantize = requantize = Requantize(config)
+            self.weights = stream.Endpoint(weights_layout(config))
+            self.comb += [
+                normalizer.source.connect(requantize.sink),
+                self.weights.connect(requantize.weights),
+                requantize.source.connect(source),
+            ]
+        else:
+            self.comb += normalizer.source.connect(source)
