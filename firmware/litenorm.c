@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 LiteNorm contributors */
+
+#include "litenorm.h"
+
+#include <generated/csr.h>
+#include <generated/soc.h>
+#include <irq.h>
+#include <system.h>
+
+const char *litenorm_strerror(int result)
+{
+#define STATUS_CASE(name, code, text) case -(code): return text;
+	switch (result) {
+	LITENORM_STATUS_X(STATUS_CASE)
+	case LITENORM_ERR_BAD_PARAMETER:
+		return "a parameter does not fit its register; the core was not touched";
+	case LITENORM_ERR_BUSY:
+		return "another job is running; the core was not touched";
+	case LITENORM_ERR_TIMEOUT:
+		return "the job did not end in time and was aborted; earlier rows may be written";
+	case LITENORM_ERR_STUCK:
+		return "the core does not obey the abort; reset the SoC";
+	case LITENORM_ERR_NO_CORE:
+		return "this SoC has no LiteNorm core";
+	default:
+		return "unknown code";
+	}
+#undef STATUS_CASE
+}
+
+#ifdef CSR_LITENORM_BASE
+
+/* An abort takes as long as the open bus burst, or as the bus timeout when the bus hangs. */
+#define ABORT_POLLS 200000u
+#define POLL_CYCLES 4u
+
+#define FIELD(name, value) ((uint32_t)(value) << CSR_LITENORM_##name##_OFFSET)
+#define FITS(name, value)  (((uint32_t)(value) >> CSR_LITENORM_##name##_SIZE) == 0)
+#define GET(name, value)   ((value) >> CSR_LITENORM_##name##_OFFSET & ((1u << CSR_LITENORM_##name##_SIZE) - 1))
+
+/* Written by the interrupt handler, too. */
+static volatile int job_result = LITENORM_OK;
+static litenorm_callback job_callback;
+
+int litenorm_poll(void)
+{
+	if (job_result == LITENORM_RUNNING) {
+		uint32_t status = litenorm_status_read();
+
+		if (GET(STATUS_BUSY, status))
+			return LITENORM_RUNNING;
+		flush_cpu_dcache();
+		job_result = -(int)GET(STATUS_CODE, status);
+	}
+	return job_result;
+}
+
+static int wait_polls(uint32_t polls)
+{
+	int result;
+
+	do {
+		result = litenorm_poll();
+	} while (result == LITENORM_RUNNING && polls--);
+	return result;
+}
+
+int litenorm_abort(void)
+{
+	int result;
+
+	litenorm_control_write(FIELD(CONTROL_ABORT, 1));
+	result = wait_polls(ABORT_POLLS);
+	return result == LITENORM_RUNNING ? LITENORM_ERR_STUCK : result;
+}
+
+int litenorm_wait(uint32_t timeout)
+{
+	int result = wait_polls(timeout / POLL_CYCLES + 1);
+
+	if (result == LITENORM_RUNNING) {
+		result = litenorm_abort();
+		if (result == LITENORM_ERR_ABORTED)
+			return LITENORM_ERR_TIMEOUT;
+	}
+	return result;
+}
+
+int litenorm_init(void)
+{
+	int result;
+
+	litenorm_set_callback(NULL);
+	litenorm_set_window(0, UINT32_MAX);
+	if (GET(STATUS_BUSY, litenorm_status_read()))
+		job_result = LITENORM_RUNNING;
+	result = litenorm_abort();
+	if (result != LITENORM_ERR_STUCK)
+		job_result = LITENORM_OK;
+	litenorm_ev_pending_write(litenorm_ev_pending_read());
+	return job_result == LITENORM_OK ? LITENORM_OK : result;
+}
+
+static int fits(unsigned op, const struct litenorm_job *job)
+{
+	return FITS(MODE_OP, op) && FITS(MODE_INPUT, job->input) && FITS(MODE_FORMAT, job->format) &&
+	       FITS(MODE_OUTPUT, job->output) && FITS(SCALE_SHIFT, job->scale_shift) &&
+	       FITS(AFFINE_SHIFT, job->affine_shift) && FITS(AFFINE_BETA_SHIFT, job->beta_shift) &&
+	       job->eps >> LITENORM_EPS_BITS == 0 && (job->gamma == NULL || job->beta != NULL);
+}
+
+int litenorm_start(unsigned op, const struct litenorm_job *job)
+{
+	int affine = op != LITENORM_OP_SOFTMAX && job->gamma != NULL;
+
+	if (litenorm_poll() == LITENORM_RUNNING)
+		return LITENORM_ERR_BUSY;
+	if (!fits(op, job))
+		return LITENORM_ERR_BAD_PARAMETER;
+
+	litenorm_src_write((uint32_t)(uintptr_t)job->src);
+	litenorm_dst_write((uint32_t)(uintptr_t)job->dst);
+	litenorm_src_stride_write(job->src_stride);
+	litenorm_dst_stride_write(job->dst_stride);
+	litenorm_rows_write(job->rows);
+	litenorm_length_write(job->length);
+	litenorm_mode_write(FIELD(MODE_OP, op) | FIELD(MODE_INPUT, job->input) | FIELD(MODE_FORMAT, job->format) |
+	                    FIELD(MODE_AFFINE, affine) | FIELD(MODE_OUTPUT, job->output));
+	if (op == LITENORM_OP_SOFTMAX) {
+		litenorm_scale_write(FIELD(SCALE_MULTIPLIER, job->scale_multiplier) |
+		                     FIELD(SCALE_SHIFT, job->scale_shift));
+	} else {
+		litenorm_eps_write(job->eps);
+	}
+	if (affine) {
+		litenorm_gamma_write((uint32_t)(uintptr_t)job->gamma);
+		litenorm_beta_write((uint32_t)(uintptr_t)job->beta);
+		litenorm_affine_write(FIELD(AFFINE_SHIFT, job->affine_shift) |
+		                      FIELD(AFFINE_BETA_SHIFT, job->beta_shift));
+	}
+	litenorm_mask_base_write(job->mask_base);
+	litenorm_mask_increment_write(job->mask_increment);
+	litenorm_mask_period_write(job->mask_period);
+
+	job_result = LITENORM_RUNNING;
+	litenorm_control_write(FIELD(CONTROL_START, 1));
+	return LITENORM_OK;
+}
+
+uint32_t litenorm_timeout(const struct litenorm_job *job)
+{
+	/* A core of one lane on a slow bus takes some 10 cycles an element; the rest is for the bus's own timeout. */
+	uint64_t cycles = ((uint64_t)job->length * 64 + 4096) * job->rows + 1000000;
+
+	return cycles < UINT32_MAX ? (uint32_t)cycles : UINT32_MAX;
+}
+
+static int run(unsigned op, const struct litenorm_job *job)
+{
+	int result = litenorm_start(op, job);
+
+	return result == LITENORM_OK ? litenorm_wait(litenorm_timeout(job)) : result;
+}
+
+int litenorm_softmax(const struct litenorm_job *job)
+{
+	return run(LITENORM_OP_SOFTMAX, job);
+}
+
+int litenorm_layernorm(const struct litenorm_job *job)
+{
+	return run(LITENORM_OP_LAYERNORM, job);
+}
+
+int litenorm_rmsnorm(const struct litenorm_job *job)
+{
+	return run(LITENORM_OP_RMSNORM, job);
+}
+
+void litenorm_isr(void)
+{
+	int result;
+
+	litenorm_ev_pending_write(litenorm_ev_pending_read());
+	result = litenorm_poll();
+	if (result != LITENORM_RUNNING && job_callback != NULL)
+		job_callback(result);
+}
+
+void litenorm_set_callback(litenorm_callback callback)
+{
+	unsigned enable = 1u << CSR_LITENORM_EV_ENABLE_DONE_OFFSET | 1u << CSR_LITENORM_EV_ENABLE_ERROR_OFFSET;
+
+	litenorm_ev_enable_write(0);
+	irq_setmask(irq_getmask() & ~(1u << LITENORM_INTERRUPT));
+	job_callback = callback;
+	if (callback == NULL)
+		return;
+	litenorm_ev_pending_write(litenorm_ev_pending_read());
+	irq_attach(LITENORM_INTERRUPT, litenorm_isr);
+	irq_setmask(irq_getmask() | 1u << LITENORM_INTERRUPT);
+	litenorm_ev_enable_write(enable);
+}
+
+void litenorm_set_window(uint32_t base, uint32_t limit)
+{
+	litenorm_window_base_write(base);
+	litenorm_window_limit_write(limit);
+}
+
+uint32_t litenorm_cycles(void)
+{
+	return litenorm_cycles_read();
+}
+
+uint32_t litenorm_rows_done(void)
+{
+	return litenorm_rows_done_read();
+}
+
+#else
+
+int litenorm_init(void)
+{
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_softmax(const struct litenorm_job *job)
+{
+	(void)job;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_layernorm(const struct litenorm_job *job)
+{
+	(void)job;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_rmsnorm(const struct litenorm_job *job)
+{
+	(void)job;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_start(unsigned op, const struct litenorm_job *job)
+{
+	(void)op;
+	(void)job;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_poll(void)
+{
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_wait(uint32_t timeout)
+{
+	(void)timeout;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_abort(void)
+{
+	return LITENORM_ERR_NO_CORE;
+}
+
+uint32_t litenorm_timeout(const struct litenorm_job *job)
+{
+	(void)job;
+	return 0;
+}
+
+void litenorm_set_callback(litenorm_callback callback)
+{
+	(void)callback;
+}
+
+void litenorm_isr(void)
+{
+}
+
+void litenorm_set_window(uint32_t base, uint32_t limit)
+{
+	(void)base;
+	(void)limit;
+}
+
+uint32_t litenorm_cycles(void)
+{
+	return 0;
+}
+
+uint32_t litenorm_rows_done(void)
+{
+	return 0;
+}
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 LiteNorm contributors */
+
+/**
+ * @file
+ * Driver of the core, for LiteX SoCs with a peripheral named `litenorm`. One instance is supported.
+ *
+ *     litenorm_init();
+ *     struct litenorm_job job = {
+ *         .src = logits, .dst = probs, .rows = 16, .length = 64, .input = LITENORM_INPUT_S16,
+ *         .format = LITENORM_FORMAT_U16_Q15, .scale_multiplier = 48409, .scale_shift = 12,
+ *     };
+ *     int result = litenorm_softmax(&job);       // 0, or a negative code of enum litenorm_result
+ *
+ * Every function returns in bounded time. The functions are not reentrant: call them from one context.
+ *
+ * Caches: what the CPU wrote before a job began is seen by the core, because the data cache writes through and because
+ * the core's bus masters sit on the CPU's side of an L2 cache. When a job has ended, the driver flushes the data cache,
+ * once, before it says so: what the CPU reads from `dst` then is what the core wrote. What the CPU reads from `dst`
+ * while the job runs may be old. Do not write to `src`, `gamma` and `beta` before the job has ended.
+ *
+ * On a SoC without the core the functions exist too and return LITENORM_ERR_NO_CORE; litenorm_ref.h has the same
+ * operations in C.
+ */
+
+#ifndef LITENORM_H
+#define LITENORM_H
+
+#include "litenorm_job.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** litenorm_poll(): the job has not ended yet. */
+#define LITENORM_RUNNING 1
+
+/** Called in interrupt context when a job has ended, with its result. */
+typedef void (*litenorm_callback)(int result);
+
+/**
+ * End a running job, switch the interrupt off, open the window to all addresses. Call before anything else.
+ *
+ * @return LITENORM_OK; LITENORM_ERR_STUCK: a job is running that does not end; LITENORM_ERR_NO_CORE
+ */
+int litenorm_init(void);
+
+/**
+ * Softmax of every row, and wait for it.
+ *
+ * @param job  rows and parameters; the driver keeps no reference to it
+ * @return     LITENORM_OK, or a code of enum litenorm_result
+ */
+int litenorm_softmax(const struct litenorm_job *job);
+
+/** LayerNorm of every row, and wait for it. As litenorm_softmax(). */
+int litenorm_layernorm(const struct litenorm_job *job);
+
+/** RMSNorm of every row, and wait for it. As litenorm_softmax(). */
+int litenorm_rmsnorm(const struct litenorm_job *job);
+
+/**
+ * Start a job and return.
+ *
+ * @param op   LITENORM_OP_...
+ * @param job  as litenorm_softmax()
+ * @return     LITENORM_OK: the core has the job, and litenorm_poll() or litenorm_wait() tell how it ends, also when the
+ *             core rejects it; LITENORM_ERR_BUSY, LITENORM_ERR_BAD_PARAMETER, LITENORM_ERR_NO_CORE: nothing was started
+ */
+int litenorm_start(unsigned op, const struct litenorm_job *job);
+
+/**
+ * How the last job goes.
+ *
+ * @return LITENORM_RUNNING, LITENORM_OK, or the job's code of enum litenorm_result
+ */
+int litenorm_poll(void);
+
+/**
+ * Wait until the job has ended; after the time limit, abort it.
+ *
+ * @param timeout  clock cycles; counted in polls of a register that each take 4 cycles or more, so that no timer is
+ *                 needed: the wait ends between 1 and about 5 times the timeout
+ * @return         the job's result; LITENORM_ERR_TIMEOUT or LITENORM_ERR_STUCK
+ */
+int litenorm_wait(uint32_t timeout);
+
+/**
+ * Abort the running job, and wait until the core is idle.
+ *
+ * @return LITENORM_ERR_ABORTED, or the job's result when it had ended before; LITENORM_ERR_STUCK
+ */
+int litenorm_abort(void);
+
+/** A time limit, in clock cycles, that a job on a healthy system does not come near. */
+uint32_t litenorm_timeout(const struct litenorm_job *job);
+
+/**
+ * Be called when a job has ended, by interrupt; NULL: no longer. Attaches litenorm_isr() to the SoC's interrupt table.
+ *
+ * litenorm_poll() and litenorm_wait() work as without.
+ */
+void litenorm_set_callback(litenorm_callback callback);
+
+/** Interrupt handler, for firmware with an interrupt table of its own. */
+void litenorm_isr(void);
+
+/**
+ * Restrict the core's bus masters to the bytes base to limit (inclusive). Taken over when a job starts.
+ *
+ * An access outside ends the job with LITENORM_ERR_OUT_OF_WINDOW.
+ */
+void litenorm_set_window(uint32_t base, uint32_t limit);
+
+/** Clock cycles that the core took for the last job. */
+uint32_t litenorm_cycles(void);
+
+/** Rows that the running or last job has written. */
+uint32_t litenorm_rows_done(void);
+
+/** One line that explains a code of enum litenorm_result. */
+const char *litenorm_strerror(int result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
