@@ -63,7 +63,7 @@ class Affine:
             """Largest shift, at most `limit`, for which every round(value * 2^shift) fits s16."""
             largest = np.abs(values).max(initial=0.0)
             if not np.isfinite(largest) or largest >= 2**15 - 1:
-                raise ValueError(f"gamma or beta is {largest:.6g} output LSBs; good: below 32767, by a larger out_scale")
+                raise ValueError(f"gamma or beta is {largest:.6g} output LSBs; good: below 32767 (larger out_scale)")
             shift = limit if largest == 0 else min(limit, int(np.floor(np.log2((2**15 - 1) / largest))))
             return shift - 1 if np.abs(np.rint(values * 2.0**shift)).max(initial=0) > 2**15 - 1 else shift
 

@@ -43,7 +43,7 @@ def softmax(x, scale, fmt="u16_q15", length=None, config=None):
     config = _config(config)
     fmt = get_format(fmt)
     if not config.has_softmax or fmt.name not in config.formats:
-        raise ValueError(f"softmax to {fmt.name} is not built; the config has ops {config.ops}, formats {config.formats}")
+        raise ValueError(f"softmax to {fmt.name} is not built; built: ops {config.ops}, formats {config.formats}")
     scale = Scale.from_real(scale)
     rows, lengths, shape = _rows(x, length, config)
     e = exp2(rows, lengths, scale)

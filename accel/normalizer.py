@@ -9,7 +9,7 @@ from migen import *
 
 from litenorm.accel import constants as c
 from litenorm.accel.exponential import ELEMENT_BITS, MANTISSA_BITS
-from litenorm.accel.fixed import Stages, add, clip_s, shift_right
+from litenorm.accel.fixed import Stages, clip_s, shift_right
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.row_constants import constants_layout, shift_offset
 from litenorm.accel.rows import OP, LaneMask, affine_params
@@ -93,7 +93,9 @@ class Normalizer(LiteXModule):
         while level < lanes:
             carry = stages.delay(carried, stage, f"carried_l{level}") if config.has_norm else 1
             w = [
-                stages.reg(w[j] + Mux(carry, w[(j // level) * level - 1], 0) if j & level else w[j], f"p{level}_{j}", bits)
+                stages.reg(
+                    w[j] + Mux(carry, w[(j // level) * level - 1], 0) if j & level else w[j], f"p{level}_{j}", bits
+                )
                 for j in range(lanes)
             ]
             level *= 2

@@ -110,7 +110,7 @@ class Statistics(LiteXModule):
         self.sync += If(ce, complete.eq(valids & ends))
         depth += 1
         running = {}
-        for name, value in values.items():
+        for name in values:
             if name == "some":
                 continue
             shape = {

@@ -34,7 +34,7 @@ _TEXT = {
     Status.BAD_LENGTH: "the length is 0 or above max_length; nothing was read or written",
     Status.BAD_ROWS: "the number of rows is 0; nothing was read or written",
     Status.BAD_ALIGNMENT: "an address or stride is not a multiple of the bus word; nothing was read or written",
-    Status.OUT_OF_WINDOW: "an address lies outside the DMA window; the access was not issued, earlier rows may be written",
+    Status.OUT_OF_WINDOW: "an address lies outside the DMA window; it was not accessed, earlier rows may be written",
     Status.BUS_ERROR: "the bus answered with an error; earlier rows may be written",
     Status.BUS_TIMEOUT: "the bus did not answer in time; earlier rows may be written",
     Status.ABORTED: "software aborted the job; earlier rows may be written",
