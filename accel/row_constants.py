@@ -116,6 +116,8 @@ class RowConstants(LiteXModule):
             divider.start.eq(1),
             # bitlen(S) = width - count
             NextValue(source.amount, width + 1 - config.fraction_bits + shift_offset(config) - shift.count),
+            # The row before may have been a norm's without variance.
+            *([NextValue(source.zero, 0)] if config.has_norm else []),
             NextState("SUM_DIVIDE"),
         ))
         fsm.act("SUM_DIVIDE", If(divider.done, NextState("OUTPUT")))
