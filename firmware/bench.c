@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 LiteNorm contributors */
+
+/* Console command `bench`: clock cycles, as the caller of the driver or of the C twin sees them. */
+
+#include <stdio.h>
+
+#include <generated/soc.h>
+
+#include "board.h"
+#include "kernels.h"
+#include "litenorm.h"
+#include "litenorm_ref.h"
+
+#define BENCH_ROWS  8u
+#define GEMM_ROWS   16u
+#define GEMM_DEPTH  128u
+
+/* The largest row in and out, and buffers that begin on different lines of a direct-mapped cache. */
+static int16_t x[BENCH_ROWS * LITENORM_REF_MAX_LENGTH] __attribute__((aligned(64)));
+static int16_t y[BENCH_ROWS * LITENORM_REF_MAX_LENGTH + 512] __attribute__((aligned(64)));
+static int16_t gamma[LITENORM_REF_MAX_LENGTH] __attribute__((aligned(64)));
+static int16_t beta[LITENORM_REF_MAX_LENGTH + 96] __attribute__((aligned(64)));
+
+/* Second of two runs: caches are warm. */
+static void measure(const char *op, const char *path, int (*function)(const struct litenorm_job *),
+                    const struct litenorm_job *job)
+{
+	uint32_t cycles = 0;
+	int result = LITENORM_OK;
+	int run;
+
+	for (run = 0; run < 2 && result == LITENORM_OK; run++) {
+		uint32_t started = board_cycles();
+
+		result = function(job);
+		cycles = board_cycles() - started;
+	}
+	if (result == LITENORM_ERR_BAD_OP || result == LITENORM_ERR_BAD_FORMAT)
+		return; /* not built into this core */
+	if (result != LITENORM_OK) {
+		printf("%s: %s\n", op, litenorm_strerror(result));
+		board_fail();
+		return;
+	}
+	printf("@bench op=%s n=%lu rows=%lu path=%s cycles=%lu\n", op, (unsigned long)job->length,
+	       (unsigned long)job->rows, path, (unsigned long)cycles);
+}
+
+static void bench_norms(uint32_t length)
+{
+	struct litenorm_job job = {
+		.src = x,
+		.dst = y,
+		.rows = BENCH_ROWS,
+		.length = length,
+		.input = LITENORM_INPUT_S16,
+		.format = LITENORM_FORMAT_U16_Q15,
+		.scale_multiplier = 40000,
+		.scale_shift = 17,
+		.affine_shift = 18,
+		.output = LITENORM_OUTPUT_S8,
+	};
+
+	if (board_has_core())
+		measure("softmax", "accel", litenorm_softmax, &job);
+	measure("softmax", "cpu", litenorm_ref_softmax, &job);
+	if (length > LITENORM_NORM_MAX_LENGTH)
+		return;
+	if (board_has_core())
+		measure("layernorm", "accel", litenorm_layernorm, &job);
+	measure("layernorm", "cpu", litenorm_ref_layernorm, &job);
+	job.gamma = gamma;
+	job.beta = beta;
+	if (board_has_core())
+		measure("layernorm_affine", "accel", litenorm_layernorm, &job);
+	measure("layernorm_affine", "cpu", litenorm_ref_layernorm, &job);
+}
+
+/* One linear layer of GEMM_ROWS tokens: n is the depth, as many outputs. */
+static void bench_gemm(void)
+{
+	static int8_t left[GEMM_ROWS * GEMM_DEPTH + 64] __attribute__((aligned(128)));
+	static int8_t right[GEMM_DEPTH * GEMM_DEPTH] __attribute__((aligned(128)));
+	static int8_t out[GEMM_ROWS * GEMM_DEPTH] __attribute__((aligned(128)));
+	static int32_t bias[GEMM_DEPTH], multiplier[GEMM_DEPTH];
+	static uint8_t shift[GEMM_DEPTH];
+	const struct kernel_requant requant = { multiplier, shift, 1, 1 };
+	uint32_t started, cycles, i;
+
+	for (i = 0; i < GEMM_DEPTH; i++) {
+		multiplier[i] = INT32_MAX;
+		shift[i] = 40;
+	}
+	started = board_cycles();
+	kernel_linear(out, left + 64, right, bias, &requant, GEMM_ROWS, GEMM_DEPTH, GEMM_DEPTH);
+	cycles = board_cycles() - started;
+	printf("@bench op=gemm n=%u rows=%u path=cpu cycles=%lu\n", GEMM_DEPTH, GEMM_ROWS, (unsigned long)cycles);
+}
+
+void command_bench(const char *argument)
+{
+	uint32_t state = 1;
+	uint32_t i, length;
+
+	(void)argument;
+	for (i = 0; i < BENCH_ROWS * LITENORM_REF_MAX_LENGTH; i++)
+		x[i] = (int16_t)(board_random(&state) >> 18);
+	for (i = 0; i < LITENORM_REF_MAX_LENGTH; i++) {
+		gamma[i] = (int16_t)board_random(&state);
+		beta[i] = (int16_t)board_random(&state);
+	}
+	for (length = 16; length <= 1024 && length <= LITENORM_REF_MAX_LENGTH; length *= 2)
+		bench_norms(length);
+	bench_gemm();
+}
