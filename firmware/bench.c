@@ -58,7 +58,7 @@ static void bench_norms(uint32_t length)
 		.format = LITENORM_FORMAT_U16_Q15,
 		.scale_multiplier = 40000,
 		.scale_shift = 17,
-		.affine_shift = 18,
+		.affine_shift = 20,
 		.output = LITENORM_OUTPUT_S8,
 	};
 

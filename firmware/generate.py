@@ -74,9 +74,8 @@ def defs(config=None):
         define("LITENORM_AFFINE_SHIFT_BITS", c.AFFINE_SHIFT_BITS),
         define("LITENORM_BETA_SHIFT_BITS", c.BETA_SHIFT_BITS),
         "",
-        "/* 2^-f over one octave: ends of the chords, multiples of 2^-LITENORM_GRID_BITS, and the drop along each. */",
-        *table("LITENORM_EXP2_GRID", c.exp2_grid()),
-        *table("LITENORM_EXP2_DROP", c.exp2_drops()),
+        "/* 2^-f over one octave, X(start, drop) for each chord, in units of 2^-LITENORM_GRID_BITS. */",
+        *x_macro("LITENORM_EXP2_X", [f"{g}, {d}" for g, d in zip(c.exp2_grid()[:-1], c.exp2_drops(), strict=True)]),
         "",
         "#endif",
     ]
@@ -110,11 +109,6 @@ def quoted(text):
 
 def x_macro(name, rows):
     return [f"#define {name}(X) \\"] + [f"\tX({row})" + (" \\" if row is not rows[-1] else "") for row in rows]
-
-
-def table(name, values, per_line=8):
-    lines = [", ".join(map(str, values[i : i + per_line])) for i in range(0, len(values), per_line)]
-    return [f"#define {name} {{ \\"] + [f"\t{line}, \\" for line in lines] + ["}"]
 
 
 def main(argv=None):

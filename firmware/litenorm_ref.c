@@ -24,8 +24,14 @@
 #define EXP_ALIGN  (31 - LITENORM_EXP_BITS)
 #define EXP_OF_MAX (1u << 31)
 
-static const uint32_t exp2_grid[] = LITENORM_EXP2_GRID;
-static const uint16_t exp2_drop[] = LITENORM_EXP2_DROP;
+static const struct chord {
+	uint32_t start;
+	uint32_t drop;
+} chords[] = {
+#define CHORD(start, drop) { start, drop },
+	LITENORM_EXP2_X(CHORD)
+#undef CHORD
+};
 
 /* One row: x + 2^15 or e, and y before gamma and beta. */
 static uint32_t row_words[LITENORM_REF_MAX_LENGTH];
@@ -156,60 +162,90 @@ static const struct format formats[] = {
 #undef FORMAT_ROW
 };
 
-/* Fills row_words with x + 2^15 and returns the largest. */
-static uint32_t load_and_max(const void *x, unsigned input, uint32_t n)
-{
-	uint32_t top = 0;
-	uint32_t i;
-
-	if (input == LITENORM_INPUT_S8) {
-		const int8_t *x8 = x;
-
-		for (i = 0; i < n; i++) {
-			uint32_t value = (uint32_t)(x8[i] + LITENORM_X_OFFSET);
-
-			row_words[i] = value;
-			if (RARE(value > top))
-				top = value;
-		}
-	} else {
-		const int16_t *x16 = x;
-
-		for (i = 0; i < n; i++) {
-			uint32_t value = (uint32_t)(x16[i] + LITENORM_X_OFFSET);
-
-			row_words[i] = value;
-			if (RARE(value > top))
-				top = value;
-		}
+/*
+ * Fills row_words with x + 2^15 and returns the largest. Four at a time: the sign of a difference says that one is larger
+ * than all before, which is rare after the first few.
+ */
+#define DEFINE_LOAD_AND_MAX(name, type)                                                                               \
+	static uint32_t name(const type *x, uint32_t n)                                                               \
+	{                                                                                                             \
+		uint32_t top = 0;                                                                                     \
+		uint32_t i, k;                                                                                        \
+                                                                                                                      \
+		for (i = 0; i + 4 <= n; i += 4) {                                                                     \
+			uint32_t a = (uint32_t)(x[i] + LITENORM_X_OFFSET);                                            \
+			uint32_t b = (uint32_t)(x[i + 1] + LITENORM_X_OFFSET);                                        \
+			uint32_t c = (uint32_t)(x[i + 2] + LITENORM_X_OFFSET);                                        \
+			uint32_t d = (uint32_t)(x[i + 3] + LITENORM_X_OFFSET);                                        \
+                                                                                                                      \
+			row_words[i] = a;                                                                             \
+			row_words[i + 1] = b;                                                                         \
+			row_words[i + 2] = c;                                                                         \
+			row_words[i + 3] = d;                                                                         \
+			if (RARE(((top - a) | (top - b) | (top - c) | (top - d)) >> 31)) {                            \
+				for (k = i; k < i + 4; k++)                                                           \
+					top = row_words[k] > top ? row_words[k] : top;                                \
+			}                                                                                             \
+		}                                                                                                     \
+		for (; i < n; i++) {                                                                                  \
+			row_words[i] = (uint32_t)(x[i] + LITENORM_X_OFFSET);                                          \
+			top = row_words[i] > top ? row_words[i] : top;                                                \
+		}                                                                                                     \
+		return top;                                                                                           \
 	}
-	return top;
+
+DEFINE_LOAD_AND_MAX(load_and_max_s8, int8_t)
+DEFINE_LOAD_AND_MAX(load_and_max_s16, int16_t)
+
+/* d = (t * multiplier) >> right octaves, UQ5.15, for every t = max - x below zero_from; from there on e is 0. */
+struct exp2_scale {
+	uint32_t multiplier;
+	uint32_t right;
+	uint32_t zero_from;
+};
+
+static struct exp2_scale exp2_scale(uint32_t multiplier, uint32_t shift)
+{
+	uint32_t left = shift < LITENORM_SCALE_HEADROOM ? LITENORM_SCALE_HEADROOM - shift : 0;
+	uint32_t right = shift > LITENORM_SCALE_HEADROOM ? shift - LITENORM_SCALE_HEADROOM : 0;
+	uint64_t limit = (uint64_t)(LITENORM_EXP_BITS + 1) << LITENORM_OCTAVE_FRACTION_BITS << right >> left;
+	struct exp2_scale scale = { multiplier << left, right, UINT16_MAX + 1u };
+
+	if (limit <= (uint64_t)multiplier * UINT16_MAX)
+		scale.zero_from = ((uint32_t)limit + multiplier - 1) / multiplier;
+	return scale;
 }
 
 /* Turns row_words into e << EXP_ALIGN and returns S, the sum of the e. */
-static uint64_t exp2_and_sum(uint32_t n, uint32_t top, uint32_t multiplier, uint32_t shift)
+static uint64_t exp2_and_sum(uint32_t n, uint32_t top, const struct exp2_scale *scale)
 {
-	/* From so many octaves on, e is 0 and d may overflow; selected by a mask, because a branch would end the unrolling. */
-	const uint32_t octaves = LITENORM_EXP_BITS + 1;
 	const uint32_t low_bits = LITENORM_OCTAVE_FRACTION_BITS - LITENORM_SEGMENT_BITS;
-	uint32_t left = shift < LITENORM_SCALE_HEADROOM ? LITENORM_SCALE_HEADROOM - shift : 0;
-	uint32_t right = shift > LITENORM_SCALE_HEADROOM ? shift - LITENORM_SCALE_HEADROOM : 0;
-	uint64_t limit = (uint64_t)(octaves << LITENORM_OCTAVE_FRACTION_BITS) << right >> left;
-	uint32_t zero_from = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
+	/* The sum of so many e fits 32 bits. */
+	const uint32_t block = 1u << (31 - LITENORM_EXP_BITS);
+	uint32_t multiplier = scale->multiplier;
+	uint32_t right = scale->right;
+	uint32_t zero_from = scale->zero_from;
 	uint64_t sum = 0;
-	uint32_t i;
+	uint32_t i = 0;
 
-	for (i = 0; i < n; i++) {
-		uint32_t product = (top - row_words[i]) * multiplier;
-		uint32_t d = product << left >> right;
-		uint32_t segment = d >> low_bits & ((1u << LITENORM_SEGMENT_BITS) - 1);
-		uint32_t low = d & ((1u << low_bits) - 1);
-		uint32_t g = exp2_grid[segment] - (exp2_drop[segment] * low >> low_bits);
-		uint32_t e = g << (LITENORM_EXP_BITS - LITENORM_GRID_BITS) >> (d >> LITENORM_OCTAVE_FRACTION_BITS & 31);
+	while (i < n) {
+		uint32_t end = n - i < block ? n : i + block;
+		uint32_t partial = 0;
 
-		e &= 0u - (product < zero_from);
-		sum += e;
-		row_words[i] = e << EXP_ALIGN;
+		for (; i < end; i++) {
+			uint32_t t = top - row_words[i];
+			uint32_t d = t * multiplier >> right;
+			const struct chord *chord = &chords[d >> low_bits & ((1u << LITENORM_SEGMENT_BITS) - 1)];
+			uint32_t low = d & ((1u << low_bits) - 1);
+			uint32_t g = chord->start - (chord->drop * low >> low_bits);
+			uint32_t e = g << (LITENORM_EXP_BITS - LITENORM_GRID_BITS) >> (d >> LITENORM_OCTAVE_FRACTION_BITS & 31);
+
+			/* A mask, because a branch would keep the unrolled elements apart. */
+			e &= 0u - (t < zero_from);
+			partial += e;
+			row_words[i] = e << EXP_ALIGN;
+		}
+		sum += partial;
 	}
 	return sum;
 }
@@ -305,6 +341,7 @@ int litenorm_ref_softmax(const struct litenorm_job *job)
 	uint8_t *dst = job->dst;
 	uint32_t src_stride, dst_stride, row;
 	const struct format *format;
+	struct exp2_scale scale;
 	int result = check(job, LITENORM_REF_MAX_LENGTH);
 
 	if (result != LITENORM_OK)
@@ -314,13 +351,15 @@ int litenorm_ref_softmax(const struct litenorm_job *job)
 	if (job->scale_shift >> LITENORM_SCALE_SHIFT_BITS)
 		return LITENORM_ERR_BAD_PARAMETER;
 	format = &formats[job->format];
+	scale = exp2_scale(job->scale_multiplier, job->scale_shift);
 	src_stride = job->src_stride ? job->src_stride : litenorm_packed_stride(job->length, litenorm_input_bytes(job));
 	dst_stride = job->dst_stride ? job->dst_stride : litenorm_packed_stride(job->length, format->bits / 8u);
 
 	for (row = 0; row < job->rows; row++) {
 		uint32_t n = mask_next(&mask, job);
-		uint32_t top = load_and_max(src, job->input, n);
-		uint64_t sum = exp2_and_sum(n, top, job->scale_multiplier, job->scale_shift);
+		uint32_t top = job->input == LITENORM_INPUT_S8 ? load_and_max_s8((const int8_t *)src, n)
+		                                               : load_and_max_s16((const int16_t *)(const void *)src, n);
+		uint64_t sum = exp2_and_sum(n, top, &scale);
 
 		if (format->capped)
 			store_capped(dst, format, n, sum);
@@ -409,31 +448,42 @@ static uint32_t mean_term(uint32_t gain, int32_t k, uint64_t mean_x)
 
 /*
  * y_i from x_i + 2^15 in row_words. LayerNorm carries the fraction from element to element, RMSNorm starts each with half
- * an ulp. A difference of two products fits 29 bits, so that the products themselves are only needed modulo 2^32.
+ * an ulp and is the only one that can leave s16. A difference of two products fits 29 bits, so that the products
+ * themselves are only needed modulo 2^32. `carries` is a constant, and each call its own loop.
  */
-static void store_deviations(int16_t *y, uint32_t n, uint32_t gain, int32_t k, uint32_t term, int carries)
+static inline int32_t next_running(int32_t running, uint32_t product, uint32_t term, int carries)
+{
+	int32_t start = carries ? running & (int32_t)FRACTION_MASK : (int32_t)HALF_ULP;
+
+	return start + (int32_t)(product - term);
+}
+
+static inline int16_t integer_part(int32_t running, int carries)
+{
+	int32_t y = running >> LITENORM_FRACTION_BITS;
+
+	return carries ? (int16_t)y : clip_s16(y);
+}
+
+static inline void store_deviations(int16_t *restrict y, uint32_t n, uint32_t gain, int32_t k, uint32_t term,
+                                    int carries)
 {
 	int32_t right = k - LITENORM_FRACTION_BITS;
-	int32_t kept = carries ? (int32_t)FRACTION_MASK : 0;
-	int32_t added = carries ? 0 : (int32_t)HALF_ULP;
 	int32_t running = (int32_t)HALF_ULP;
 	uint32_t i;
 
 	if (right <= 0) {
 		for (i = 0; i < n; i++) {
-			uint32_t product = (row_words[i] * gain) << -right;
-
-			running = ((running & kept) | added) + (int32_t)(product - term);
-			y[i] = clip_s16(running >> LITENORM_FRACTION_BITS);
+			running = next_running(running, row_words[i] * gain << -right, term, carries);
+			y[i] = integer_part(running, carries);
 		}
 	} else {
 		for (i = 0; i < n; i++) {
-			uint64_t product = (uint64_t)row_words[i] * gain;
-			uint32_t high = (uint32_t)(product >> 32);
-			uint32_t shifted = high << (32 - right) | (uint32_t)product >> right;
+			uint32_t high = multiply_high(row_words[i], gain);
+			uint32_t low = row_words[i] * gain;
 
-			running = ((running & kept) | added) + (int32_t)(shifted - term);
-			y[i] = clip_s16(running >> LITENORM_FRACTION_BITS);
+			running = next_running(running, high << (32 - right) | low >> right, term, carries);
+			y[i] = integer_part(running, carries);
 		}
 	}
 }
@@ -442,33 +492,68 @@ static void store_deviations(int16_t *y, uint32_t n, uint32_t gain, int32_t k, u
  * y * gamma + (beta << beta_shift) fits 32 bits for every s16 operand, half added on top does not: the last bit that is
  * shifted out is added behind the shift instead.
  */
+struct affine {
+	const int16_t *gamma;
+	const int16_t *beta;
+	int32_t beta_unit;
+	int32_t shift;
+	int32_t round;
+};
+
+static inline int32_t affine_at(const struct affine *affine, uint32_t i)
+{
+	int32_t value = row_y[i] * affine->gamma[i] + affine->beta[i] * affine->beta_unit;
+
+	return ((value >> affine->shift) + affine->round) >> affine->round;
+}
+
+/* Four at a time: together, biased to unsigned, they fit the type when each does, which takes one branch. */
+#define DEFINE_STORE_AFFINE(name, type, clip, bias)                                                                   \
+	static void name(struct affine affine, type *restrict out, uint32_t n)                                        \
+	{                                                                                                             \
+		uint32_t i;                                                                                           \
+                                                                                                                      \
+		for (i = 0; i + 4 <= n; i += 4) {                                                                     \
+			int32_t a = affine_at(&affine, i);                                                            \
+			int32_t b = affine_at(&affine, i + 1);                                                        \
+			int32_t c = affine_at(&affine, i + 2);                                                        \
+			int32_t d = affine_at(&affine, i + 3);                                                        \
+			uint32_t all = ((uint32_t)a + (bias)) | ((uint32_t)b + (bias)) | ((uint32_t)c + (bias)) |     \
+				       ((uint32_t)d + (bias));                                                        \
+                                                                                                                      \
+			if (RARE(all > 2u * (bias) - 1)) {                                                            \
+				a = clip(a);                                                                          \
+				b = clip(b);                                                                          \
+				c = clip(c);                                                                          \
+				d = clip(d);                                                                          \
+			}                                                                                             \
+			out[i] = (type)a;                                                                             \
+			out[i + 1] = (type)b;                                                                         \
+			out[i + 2] = (type)c;                                                                         \
+			out[i + 3] = (type)d;                                                                         \
+		}                                                                                                     \
+		for (; i < n; i++)                                                                                    \
+			out[i] = clip(affine_at(&affine, i));                                                         \
+	}
+
+DEFINE_STORE_AFFINE(store_affine_s8, int8_t, clip_s8, 0x80u)
+DEFINE_STORE_AFFINE(store_affine_s16, int16_t, clip_s16, 0x8000u)
+
 static void store_affine(const struct litenorm_job *job, void *out)
 {
 	int32_t round = job->affine_shift ? 1 : 0;
-	int32_t shift = job->affine_shift - round;
-	int32_t beta_unit = (int32_t)1 << job->beta_shift;
-	uint32_t i;
-	const int16_t *gamma = job->gamma;
-	const int16_t *beta = job->beta;
-	uint32_t n = job->length;
+	struct affine affine = {
+		.gamma = job->gamma,
+		.beta = job->beta,
+		.beta_unit = (int32_t)1 << job->beta_shift,
+		.shift = job->affine_shift - round,
+		.round = round,
+	};
 
-	if (job->output == LITENORM_OUTPUT_S8) {
-		int8_t *restrict out8 = out;
-
-		for (i = 0; i < n; i++) {
-			int32_t value = row_y[i] * gamma[i] + beta[i] * beta_unit;
-
-			out8[i] = clip_s8(((value >> shift) + round) >> round);
-		}
-	} else {
-		int16_t *restrict out16 = out;
-
-		for (i = 0; i < n; i++) {
-			int32_t value = row_y[i] * gamma[i] + beta[i] * beta_unit;
-
-			out16[i] = clip_s16(((value >> shift) + round) >> round);
-		}
-	}
+	if (job->output == LITENORM_OUTPUT_S8)
+		store_affine_s8(affine, out, job->length);
+	else
+		store_affine_s16(affine, out, job->length);
 }
 
 static int check_norm(const struct litenorm_job *job)
@@ -518,7 +603,10 @@ static int norm(const struct litenorm_job *job, unsigned op)
 			int32_t k;
 			uint32_t gain = inverse_sigma(v + job->eps, n, &k);
 
-			store_deviations(y, n, gain, k, mean_term(gain, k, mean_x), centred);
+			if (centred)
+				store_deviations(y, n, gain, k, mean_term(gain, k, mean_x), 1);
+			else
+				store_deviations(y, n, gain, k, mean_term(gain, k, mean_x), 0);
 			memset(y + n, 0, (job->length - n) * sizeof(*y));
 		}
 		if (job->gamma != NULL)

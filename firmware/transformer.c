@@ -5,9 +5,14 @@
 
 #include <string.h>
 
-/* Lines of the data cache: right factors begin on one, left factors half of PANEL_ALIGNMENT behind it, so that two
- * panels that are read side by side never fall on one line of a direct-mapped cache. */
-#define PANEL_ALIGNMENT 128u
+/*
+ * Two arrays that are read side by side must not fall on the same lines of a direct-mapped data cache. Left factors of a
+ * product begin half of ALIGNMENT behind a multiple of it and right factors on one; and each array begins SKEW further
+ * into the cache, of CACHE_BYTES or a divisor, than the one before.
+ */
+#define ALIGNMENT   128u
+#define SKEW        (5 * ALIGNMENT)
+#define CACHE_BYTES 4096u
 
 /* Linears in the order in which they are used. */
 enum { Q, K, V, O, FC, OUT, LINEARS };
@@ -60,14 +65,17 @@ const char *block_strerror(int result)
 struct pool {
 	uint8_t *next;
 	size_t left;
+	uint32_t skew;
 	int full;
 };
 
-/* `offset` bytes behind a multiple of PANEL_ALIGNMENT. */
+/* `offset` bytes behind a multiple of ALIGNMENT. */
 static void *take(struct pool *pool, size_t bytes, size_t offset)
 {
-	size_t skip = (offset - (uintptr_t)pool->next) % PANEL_ALIGNMENT;
+	size_t skip = (pool->skew + offset - (uintptr_t)pool->next) % CACHE_BYTES;
 	uint8_t *taken = pool->next + skip;
+
+	pool->skew += SKEW;
 
 	if (pool->full || skip > pool->left || bytes > pool->left - skip) {
 		pool->full = 1;
@@ -104,7 +112,7 @@ static int shapes_fit(const struct litenorm_image *image)
 
 int block_prepare(struct block *block, const struct litenorm_image *image, void *memory, size_t bytes)
 {
-	struct pool pool = { memory, bytes, 0 };
+	struct pool pool = { memory, bytes, 0, 0 };
 	uint32_t rows, dim, hidden, heads, tokens, widest;
 	int post;
 	unsigned i;
@@ -143,8 +151,8 @@ int block_prepare(struct block *block, const struct litenorm_image *image, void 
 	block->act = take(&pool, rows * hidden, 0);
 	block->residual2 = post ? take(&pool, 2 * tokens, 0) : NULL;
 	block->output = take(&pool, 2 * tokens, 0);
-	block->left = take(&pool, kernel_panel_bytes(rows, widest), PANEL_ALIGNMENT / 2);
-	block->codes = take(&pool, 2 * kernel_panel_bytes(KERNEL_TILE, rows), PANEL_ALIGNMENT / 2);
+	block->left = take(&pool, kernel_panel_bytes(rows, widest), ALIGNMENT / 2);
+	block->codes = take(&pool, 2 * kernel_panel_bytes(KERNEL_TILE, rows), ALIGNMENT / 2);
 	block->right = take(&pool, kernel_panel_bytes(rows, round_up(image->head_dim, KERNEL_TILE)), 0);
 	for (i = 0; i < LINEARS; i++) {
 		const struct litenorm_image_linear *linear = linear_of(image, i);

@@ -19,7 +19,7 @@ def evaluate(directory, expressions):
     """Values of C integer expressions over litenorm_defs.h."""
     source = directory / "evaluate.c"
     prints = "".join(f'printf("%lld\\n", (long long)({e}));\n' for e in expressions)
-    tables = "static const unsigned grid[] = LITENORM_EXP2_GRID, drop[] = LITENORM_EXP2_DROP;\n"
+    tables = "#define CHORD(start, drop) { start, drop },\nstatic const int chords[][2] = { LITENORM_EXP2_X(CHORD) };\n"
     includes = '#include <stdio.h>\n#include "litenorm_defs.h"\n'
     source.write_text(f"{includes}{tables}int main(void) {{\n{prints}return 0;}}\n")
     program = directory / "evaluate"
@@ -37,11 +37,10 @@ def test_c_sees_the_numbers_of_accel(tmp_path):
         "LITENORM_EPS_BITS": c.EPS_BITS,
         "LITENORM_OP_RMSNORM": c.OPS.index("rmsnorm"),
         "LITENORM_INPUT_S16": list(c.INPUTS).index("s16"),
-        "sizeof(grid) / sizeof(grid[0])": len(grid),
-        "sizeof(drop) / sizeof(drop[0])": len(drop),
+        "sizeof(chords) / sizeof(chords[0])": len(drop),
     }
-    expected |= {f"grid[{i}]": value for i, value in enumerate(grid)}
-    expected |= {f"drop[{i}]": value for i, value in enumerate(drop)}
+    expected |= {f"chords[{i}][0]": value for i, value in enumerate(grid[:-1])}
+    expected |= {f"chords[{i}][1]": value for i, value in enumerate(drop)}
     expected |= {f"LITENORM_STATUS_{s.name}": s.value for s in Status}
     expected |= {f"LITENORM_FORMAT_{f.name.upper()}": f.code for f in FORMATS.values()}
     assert evaluate(tmp_path, expected) == list(expected.values())
