@@ -34,8 +34,11 @@ class Stages:
     def tree(self, values, combine, name):
         """(combined, cycles): values folded pairwise, two levels a cycle, the last level registered.
 
-        combine(a, b) -> (expression, shape)
+        values   a power of two of them
+        combine  (a, b) -> (expression, shape)
         """
+        if len(values) not in (1 << i for i in range(len(values).bit_length())):
+            raise ValueError(f"{len(values)} values to fold; good: a power of two")
         cycles = 0
         level = 0
         while len(values) > 1 or cycles == 0:
