@@ -77,7 +77,7 @@ class LayerReport:
             table.add_column("ratio", justify="right")
         for operation in OPERATIONS:
             counts = [self.cycles[path][operation] for path in paths]
-            ratio = [f"{counts[1] / counts[0]:.1f}" if counts[0] else "-"] if len(paths) == 2 else []
+            ratio = [show_ratio(counts[1], counts[0])] if len(paths) == 2 else []
             if operation == OPERATIONS[-1]:
                 table.add_section()
             table.add_row(LABELS[operation], *(f"{count:,}" for count in counts), *ratio)
@@ -86,6 +86,14 @@ class LayerReport:
             console.print(f"first tensor that differs {PATHS[path]}: {stage}")
         console.print(describe_run(self.result))
         console.print(f"layer: {'ok' if self.ok else 'FAILED'}")
+
+
+def show_ratio(cpu, accel):
+    """How many times the cycles of `accel` the CPU took, in three digits or so."""
+    if not accel:
+        return "-"
+    ratio = cpu / accel
+    return f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def run_workload(workload, options, observer=None):
