@@ -48,11 +48,6 @@ def only(layout, *names):
     return [field for field in layout if field[0] in names]
 
 
-def copy(source, sink):
-    """Statements: every field of record `sink` takes the field of the same name of `source`."""
-    return [getattr(sink, field[0]).eq(getattr(source, field[0])) for field in sink.layout]
-
-
 class LaneMask(LiteXModule):
     """Which lanes of the current beat hold valid elements: mask[j] = (beat * lanes + j < length).
 

@@ -25,10 +25,11 @@ class Statistics(LiteXModule):
     """top = max x_i, sum_x = sum x_i, sum_xx = sum x_i^2 over a row's valid elements.
 
     sink    the core's sink: one beat of elements a cycle, params constant within a row
-    source  the same beats without params, in the same cycle: into the row's buffer
+    source  the same beats without params, in the same cycle: into the row's buffer, which must be a FIFO, for valid
+            falls while a record waits
     record  one statistics_layout(config) per row, `latency` cycles behind the row's last beat
 
-    Stall: `sink` waits for `source`; and for `record` only when it is not taken by the time the next one is due.
+    Stall: `sink` waits for `source`, and for a `record` that is not taken at once: a queue takes them in the core.
     peak_last says that the last valid element equals the maximum.
     """
 
