@@ -137,7 +137,7 @@ class ChunkedMultiplier(LiteXModule):
     """Wide unsigned product on one small multiplier, a partial product a cycle.
 
     product == a * b. Latency: a_chunks * b_chunks + 3 cycles from `start` to `done`; `wide` = 0 leaves out all but b's
-    lowest chunk (b below 2^chunk) and takes a_chunks + 3.
+    lowest chunk (b below 2^CHUNK) and takes a_chunks + 3. `done` and the product hold until the next `start`.
     """
 
     CHUNK = 18      # operands of the DSP blocks of small FPGAs
@@ -151,6 +151,8 @@ class ChunkedMultiplier(LiteXModule):
         self.b = Signal(b_bits)                     # i
         self.done = Signal()                        # o
         self.product = Signal(a_bits + b_bits)      # o
+        self.latency = a_chunks * b_chunks + 3      # with `wide`
+        self.narrow_latency = a_chunks + 3
 
         # # #
 

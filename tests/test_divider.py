@@ -193,7 +193,7 @@ def test_root_refuses_steps_that_do_not_divide():
 
 @pytest.mark.parametrize("name", MULTIPLIERS)
 def test_multiplier(name):
-    """Every product, and the latency of the docstring, with `wide` where b has bits above its lowest chunk or not."""
+    """Every product, and the latency, with `wide` where b has bits above its lowest chunk or not."""
     a_bits, b_bits = MULTIPLIERS[name]
     chunk = ChunkedMultiplier.CHUNK
     a_chunks, b_chunks = -(-a_bits // chunk), -(-b_bits // chunk)
@@ -210,7 +210,9 @@ def test_multiplier(name):
         got, cycles = run(ChunkedMultiplier, name, {"a": a, "b": b, "wide": wide}, stall, seed)
         assert got["product"] == expected, f"{name}, seed {seed}"
         if not stall:
-            assert np.array_equal(cycles, np.where(wide, a_chunks * b_chunks, a_chunks) + 3)
+            unit = bank(ChunkedMultiplier)[1][name]
+            assert (unit.latency, unit.narrow_latency) == (a_chunks * b_chunks + 3, a_chunks + 3)
+            assert np.array_equal(cycles, np.where(wide, unit.latency, unit.narrow_latency))
 
 
 # Shift -------------------------------------------------------------------------------------------------------
