@@ -31,7 +31,8 @@ def constants_layout(config):
     amount  k - FB + shift_offset(config)
     term    B, modulo 2^accumulator_bits (norms)
     zero    every output is 0 (a norm's row without variance)
-    ends    capped formats: the row is 1 at its first element, T - 1 at its last valid one, 0 elsewhere
+    ends    softmax, capped formats: the row is 1 at its first element, T - 1 at its last valid one, 0 elsewhere;
+            else 0
     """
     layout = only(row_params(config), "op", "format", "length")
     layout += [("gain", c.GAIN_BITS), ("amount", 6)]
@@ -109,7 +110,8 @@ class RowConstants(LiteXModule):
             }),
             dividend.eq(Cat(shift.shifted[1:], C(0, 2), total)),    # T * 2^(width + 1) + S / 2
             shift.value.eq(sums.total),
-            source.ends.eq(capped & record.peak_last & (sums.total <= limit)),
+            # A norm's row may carry any format, and has no sum: what the queue shows then is not its own.
+            source.ends.eq((record.op == OP["softmax"]) & capped & record.peak_last & (sums.total <= limit)),
         ]
         fsm.act("SUM_SHIFT", If(shift.done,
             divider.divisor.eq(shift.shifted),

@@ -3,6 +3,8 @@
 
 """The core's generated Verilog, Verilated in bulk and in MyHDL co-simulation, against the model: bit for bit."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,8 @@ def case(rng, rows, n, op, affine_arrays=None):
         fmt = list(FORMATS.values())[rng.integers(len(FORMATS))]
         params.update(format=fmt.code, scale_multiplier=scale.multiplier, scale_shift=scale.shift)
         return x, params, model.softmax(x, scale, fmt, length=length)
+    params["format"] = int(rng.integers(8))      # a norm does not look at it
+    params["format"] = int(rng.integers(8))
     eps = float(rng.choice([0, 0.01, 30]))
     affine = None
     if affine_arrays is not None and rng.random() < 0.6:
@@ -116,6 +120,22 @@ def test_partial_cores(ops, affine):
     core = LiteNorm(config)
     dut = StreamDut(core, **endpoints(core))
     run(dut, config, np.random.default_rng(7), 7, 300, [1, 2, 3, 50, 99, 100], ops=ops, rows=5, stall=STALLS[1])
+
+
+def test_a_norm_does_not_look_at_the_format():
+    """One-hot softmax rows leave small sums in the queue of sums: a norm's row behind them is not taken for one."""
+    config = LiteNormConfig(lanes=4)
+    core = LiteNorm(config)
+    dut = StreamDut(core, **endpoints(core))
+    hot, x = np.tile([0, 0, 0, 30000], (8, 1)), np.array([[1, 5, -3, 9]])
+    port = dut.sinks["sink"]
+    softmax = port.packets(hot, bits=16, op=0, format=2, length=4, scale_multiplier=65535)
+    for op, fmt in itertools.product(("layernorm", "rmsnorm"), range(8)):
+        norm = port.packets(x, bits=16, op=OPS.index(op), format=fmt, length=4)
+        result = dut.run({"sink": np.concatenate([softmax, norm])}, expect={"source": 9})
+        got = result["source"].packets(bits=16, signed=True)[-1]
+        assert np.array_equal(got, getattr(model, op)(x)[0]), f"{op}, format {fmt}"
+        assert not len(result.events["row_error"]), f"{op}, format {fmt}"
 
 
 def test_reset_in_mid_row_leaves_a_core_that_works():

@@ -88,8 +88,8 @@ def rows_of(rng, config, count):
 
 
 def expected_of(config, row):
-    """Fields of `source` that mean something for this row."""
-    fields = {"op": row["op"], "length": row["length"]}
+    """Fields of `source` that mean something for this row: `ends` for every row, whatever its format."""
+    fields = {"op": row["op"], "length": row["length"]} | ({"ends": 0} if config.has_softmax else {})
     lengths = np.array([row["length"]])
     if row["op"] == OP["softmax"]:
         fmt = next(f for f in FORMATS.values() if f.code == row["format"])
