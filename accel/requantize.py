@@ -54,7 +54,8 @@ class Requantize(LiteXModule):
         ]
 
         # Gamma and beta, a beat of lanes at each address (1).
-        write_next = Signal(max=max(config.max_beats, 2))
+        depth = max(config.max_beats, 2)    # of one word, a memory would have no address
+        write_next = Signal(max=depth)
         write = Signal.like(write_next)
         self.comb += [weights.ready.eq(1), write.eq(Mux(weights.first, 0, write_next))]
         self.sync += If(weights.valid, write_next.eq(write + 1))
@@ -62,7 +63,7 @@ class Requantize(LiteXModule):
         self.sync += If(sink.valid & ce, If(sink.last, read.eq(0)).Else(read.eq(read + 1)))
         ports = {}
         for name in ("gamma", "beta"):
-            memory = Memory(lanes * c.CODE_BITS, config.max_beats, name=name)
+            memory = Memory(lanes * c.CODE_BITS, depth, name=name)
             write_port = memory.get_port(write_capable=True, mode=READ_FIRST)
             read_port = memory.get_port(has_re=True, mode=READ_FIRST)
             self.specials += memory, write_port, read_port
