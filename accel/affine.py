@@ -64,7 +64,9 @@ class Affine:
             largest = np.abs(values).max(initial=0.0)
             if not np.isfinite(largest) or largest >= 2**15 - 1:
                 raise ValueError(f"gamma or beta is {largest:.6g} output LSBs; good: below 32767 (larger out_scale)")
-            shift = limit if largest == 0 else min(limit, int(np.floor(np.log2((2**15 - 1) / largest))))
+            if largest * 2.0**limit <= 2**15 - 1:
+                return limit
+            shift = min(limit, int(np.floor(np.log2((2**15 - 1) / largest))))
             return shift - 1 if np.abs(np.rint(values * 2.0**shift)).max(initial=0) > 2**15 - 1 else shift
 
         limit = (1 << c.AFFINE_SHIFT_BITS) - 1
