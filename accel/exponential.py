@@ -68,7 +68,8 @@ class Exp2Lane(LiteXModule):
 
         # A chord of the table (7), its slope's product (8), the mantissa (9).
         segment = d[low_bits : c.OCTAVE_FRACTION_BITS]
-        grid, drop = Signal(MANTISSA_BITS), Signal(max(c.exp2_drops()).bit_length())
+        grid = Signal(MANTISSA_BITS, name="grid")
+        drop = Signal(max(c.exp2_drops()).bit_length(), name="drop")
         self.comb += [
             Case(segment, {i: grid.eq(g) for i, g in enumerate(c.exp2_grid()[:-1])}),
             Case(segment, {i: drop.eq(g) for i, g in enumerate(c.exp2_drops())}),
@@ -113,8 +114,8 @@ class ExpPass(LiteXModule):
 
         # # #
 
-        ce = Signal()
-        beat = Signal()
+        ce = Signal(name="ce")
+        beat = Signal(name="beat")
         stages = Stages(self, ce)
         self.mask = mask = LaneMask(config)
         plain = Signal()

@@ -64,7 +64,10 @@ def main(argv):
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / f"{name}.v"
     temporary = path.with_suffix(f".tmp{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     print(f"{path}: {text.count(chr(10))} lines")
     return 0

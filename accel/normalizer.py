@@ -46,7 +46,8 @@ class Normalizer(LiteXModule):
 
         # # #
 
-        ce, beat = Signal(), Signal()
+        ce = Signal(name="ce")
+        beat = Signal(name="beat")
         stages = self.stages = Stages(self, ce)
         self.mask = mask = LaneMask(config)
         self.comb += [
@@ -61,7 +62,8 @@ class Normalizer(LiteXModule):
         self.sync += If(beat & ce, first.eq(sink.last))
 
         # What of the row's constants each stage needs, beside its beat.
-        norm, carried = Signal(), Signal()
+        norm = Signal(name="norm")
+        carried = Signal(name="carried")
         self.comb += [norm.eq(record.op != OP["softmax"]), carried.eq(record.op != OP["rmsnorm"])]
         masks = mask.mask & Replicate(~record.zero, lanes) if config.has_norm else mask.mask
 
@@ -74,7 +76,8 @@ class Normalizer(LiteXModule):
         mask5 = stages.delay(masks, 5, "mask")
         w = []
         for j in range(lanes):
-            element = sink.data[ELEMENT_BITS * j : ELEMENT_BITS * (j + 1)]
+            element = Signal(ELEMENT_BITS, name=f"element{j}")
+            self.comb += element.eq(sink.data[ELEMENT_BITS * j : ELEMENT_BITS * (j + 1)])
             operand = stages.reg(element[:MANTISSA_BITS], f"operand{j}")
             product = stages.reg(operand * gain, f"product{j}", MANTISSA_BITS + c.GAIN_BITS)
             product = stages.reg(product, f"product{j}_out")
@@ -131,7 +134,8 @@ class Normalizer(LiteXModule):
         stage += 1
 
         # The cap of formats without a code for T, and the zero point.
-        total, zero_point = Signal(c.CODE_BITS + 1), Signal(c.CODE_BITS)
+        total = Signal(c.CODE_BITS + 1, name="row_total")
+        zero_point = Signal(c.CODE_BITS, name="zero_point")
         if config.has_softmax:
             outs, stage = self.add_cap(config, record, norm, first, beat, outs, stage, total, zero_point)
         self.latency = stage
@@ -152,7 +156,8 @@ class Normalizer(LiteXModule):
         checked = stages.delay(stages.delay(carried, stage, "check_carried"), cycles + 1, "checked")
         valid, last, starts = (self.follow(v, cycles, f"check_{name}") for v, name in
                                ((valid, "valid"), (last, "last"), (starts, "starts")))
-        row_sum, row_total = Signal(out_bits), Signal(out_bits, reset_less=True)
+        row_sum = Signal(out_bits, name="checked_sum")
+        row_total = Signal(out_bits, name="checked_total", reset_less=True)
         complete = Signal()
         self.sync += If(ce,
             complete.eq(valid & last),
@@ -193,7 +198,8 @@ class Normalizer(LiteXModule):
         if any_capped:
             ends = stages.delay(record.ends, stage, "ends")
             starts, valid = self.follow(first, stage, "cap_first"), self.follow(beat, stage, "cap_valid")
-            full, large = Signal(lanes), Signal(lanes)      # out_j = T; out_j >= T / 2
+            full = Signal(lanes, name="full")               # out_j = T
+            large = Signal(lanes, name="large")             # out_j >= T / 2
             for j in range(lanes):
                 self.comb += If(softmax, Case(format, {
                     f.code: [full[j].eq(outs[j][log2_int(f.total)]),
@@ -202,7 +208,7 @@ class Normalizer(LiteXModule):
                 } | {"default": []}))
             pending = Signal()                              # the previous beat ended with T
             self.sync += If(stages.ce & valid, pending.eq(full[-1]))
-            top = Signal(out_bits)                          # T - 1
+            top = Signal(out_bits, name="below_total")      # T - 1
             self.comb += Case(format, {f.code: top.eq(f.total - 1) for f in formats if f.capped} | {"default": []})
             capped = []
             for j in range(lanes):
