@@ -9,10 +9,11 @@ LITENORM := .venv/bin/litenorm
 # Test processes: one per core of the smallest machine that the suite is meant for.
 JOBS ?= 2
 
-.PHONY: help demo test lint setup setup-test clean
+.PHONY: help demo compare test lint setup setup-test clean
 
 help:
 	@echo "make demo    run one transformer layer on the simulated SoC and compare it with the NumPy reference"
+	@echo "make compare run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
 	@echo "make test    run all tests"
 	@echo "make lint    run ruff"
 	@echo "make setup   only set up: Debian packages and the Python environment in .venv"
@@ -26,6 +27,10 @@ demo: setup
 	@echo "element is compared with the NumPy reference. The first run compiles the C library and the simulation."
 	@echo
 	@$(LITENORM) sim --workload layer
+
+compare: setup-test
+	@$(LITENORM) compare --lengths 64,128,256,512,1024 --plot docs/compare.svg --plot docs/compare.png \
+		--markdown docs/compare.md
 
 test: setup-test
 	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal

@@ -81,6 +81,67 @@ def run_sim(args):
     return 0 if report.ok else 1
 
 
+COMPARE_EXAMPLES = """\
+examples:
+  litenorm compare                                    tables, 4000 rows of 64, 256 and 1024 logits
+  litenorm compare --lengths 64,512 --rows 200 --json compare.json
+  litenorm compare --plot compare.svg --plot compare.png
+"""
+
+
+def compare_parser(commands):
+    parser = commands.add_parser(
+        "compare", help="the peers' arithmetic beside LiteNorm's on the same rows", epilog=COMPARE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Softmax and LayerNorm of TFLite and CMSIS-NN, I-BERT, Softermax, SOLE and ITAMax, as published,\n"
+                    "beside LiteNorm and float64: sums, errors, order. Exit 0 when every row of LiteNorm is exact.")
+    parser.add_argument("--rows", type=int, default=4000, metavar="N",
+                        help="random rows of each length (default: 4000)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the random rows (default: 1)")
+    parser.add_argument("--lengths", type=row_lengths, default=(64, 256, 1024), metavar="A,B,..",
+                        help="row lengths, 2 to 1024 (default: 64,256,1024)")
+    parser.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
+    parser.add_argument("--plot", type=Path, action="append", default=[], metavar="F.svg|F.png",
+                        help="write a plot of the largest |sum - 1| over the row length; may be given twice")
+    parser.add_argument("--markdown", type=Path, metavar="F.md", help="write the tables as a page of text")
+    parser.set_defaults(run=run_compare)
+
+
+def row_lengths(text):
+    """`64,256` as a tuple of int."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of row lengths such as 64,256,1024") from None
+
+
+def run_compare(args):
+    """`litenorm compare`: returns the exit code."""
+    from litenorm.bench.compare import check, compare
+
+    check(args.rows, args.seed, args.lengths)
+    for path in (args.json, args.markdown, *args.plot):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ValueError(f"{path.parent} is not a folder: name a file in an existing folder")
+    for path in args.plot:
+        if path.suffix not in (".svg", ".png"):
+            raise ValueError(f"{path} is not a plot that can be written: name it .svg or .png")
+    report = compare(args.rows, args.seed, args.lengths)
+    report.show()
+    if args.json is not None:
+        write_json(args.json, report.json())
+    if args.plot:
+        from litenorm.bench import plot  # here: matplotlib takes a second to load
+
+        plot.save(report, args.plot)
+    if args.markdown is not None:
+        lengths = ",".join(map(str, args.lengths))
+        command = f"litenorm compare --rows {args.rows} --seed {args.seed} --lengths {lengths}"
+        picture = next((path.name for path in args.plot), None)
+        write_text(args.markdown, report.markdown(command, picture))
+    return 0 if report.ok else 1
+
+
 def run_verilog(args):
     """`litenorm verilog`: the rest of the command line goes to the exporter."""
     from litenorm.accel import export
@@ -89,10 +150,15 @@ def run_verilog(args):
 
 
 def write_json(path, data):
-    """Write JSON under a temporary name and rename it, so that the file is whole or absent."""
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def write_text(path, text):
+    """Write a file under a temporary name and rename it, so that it is whole or absent."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(data, indent=2) + "\n")
+        temporary.write_text(text)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -104,6 +170,7 @@ def make_parser():
         epilog="example: litenorm sim --workload layer --json out.json", )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sim_parser(commands)
+    compare_parser(commands)
     verilog = commands.add_parser("verilog", help="write the Verilog of the core", add_help=False)
     verilog.set_defaults(run=run_verilog)
     return parser
