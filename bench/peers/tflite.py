@@ -184,8 +184,8 @@ def lookup(table, value):
 def softmax_s16(x, scale):
     """int16 logits [rows, N] to int16 outputs; value = code / 32768, code = stored.
 
-    As TFLite Micro has it, which saturates outputs to 32767. CMSIS-NN does not: where one element has everything its
-    code comes to 32768, which it stores as -32768. All other rows are equal.
+    As TFLite Micro has it, which saturates outputs to 32767. CMSIS-NN does not: the code of a row of one element comes
+    to 32768, which it stores as -32768. Longer rows were equal in every comparison.
     """
     multiplier, shift = quantize_multiplier(scale / (EXP_LUT_RANGE / 65535))
     x = np.asarray(x, np.int64)
