@@ -22,6 +22,8 @@ class LiteNormConfig:
     inputs      element types of a row that are built: "s8", "s16"; s16 sizes the datapath for both
     affine      build gamma, beta and requantization behind LayerNorm and RMSNorm
     backend     "parallel": one beat a cycle
+    parity      store a parity bit with every beat of the buffers and with every word of gamma and beta: a flip in a
+                memory that leaves the row's sum right is reported too
 
     Results depend on the back end alone: `lanes`, and `max_length` up to 1024, do not change a single code.
     ValueError says which values are good.
@@ -34,6 +36,7 @@ class LiteNormConfig:
     inputs: tuple = tuple(c.INPUTS)
     affine: bool = True
     backend: str = "parallel"
+    parity: bool = False
 
     def __post_init__(self):
         if self.lanes not in c.LANES:

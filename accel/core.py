@@ -8,17 +8,20 @@ from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
+from litenorm.accel.buffers import BeatBuffer
 from litenorm.accel.config import LiteNormConfig
 from litenorm.accel.exponential import ELEMENT_BITS, ExpPass, exp_record_layout
 from litenorm.accel.normalizer import Normalizer
 from litenorm.accel.requantize import Requantize, weights_layout
 from litenorm.accel.row_constants import RowConstants, constants_layout
 from litenorm.accel.rows import row_params
+from litenorm.accel.self_check import RowEntry, SelfCheck, promise_layout
 from litenorm.accel.statistics import Statistics, statistics_layout
 
 __all__ = ["LiteNorm", "row_params"]
 
 ROWS_IN_FLIGHT = 4      # rows whose records wait between two passes
+ROWS_IN_CORE = 16       # promises of the self-check; more rows do not fit between sink and source
 BUFFER_SLACK = 16       # beats a buffer holds beyond one row, so that the next row enters while a pass starts
 
 
@@ -37,7 +40,10 @@ class LiteNorm(LiteXModule):
     weights  gamma and beta, see Requantize (config.affine)
     source   as many beats as went in, 16 bits a lane: the code, s8 sign-extended, u8 zero-extended
 
-    row_done, row_error, constant_row  pulses, one row each, before the row's last beat may have left: see Normalizer
+    row_done      pulse, a few cycles after a row's last beat has left: it was checked
+    row_error     a cycle or more, not later than row_done: a row broke its promise (self_check.SelfCheck), or a stored
+                  beat its parity (config.parity)
+    constant_row  pulse, before its last beat leaves: a norm's row has no variance
 
     What comes out is `litenorm.accel.model`, bit for bit. Method: ../docs and the docstrings of model.py.
     """
@@ -56,11 +62,22 @@ class LiteNorm(LiteXModule):
 
         depth = config.max_beats + BUFFER_SLACK
 
+        flips = []      # parity errors
+
         # Pass 0.
         self.statistics = statistics = Statistics(config)
-        self.row_buffer = row_buffer = stream.SyncFIFO([("data", lanes * config.input_bits)], depth, buffered=True)
+        self.row_buffer = row_buffer = BeatBuffer(lanes * config.input_bits, depth, config.parity)
+        flips.append(row_buffer.error)
         self.constants_queue = constants_queue = stream.SyncFIFO(statistics_layout(config), ROWS_IN_FLIGHT)
-        self.comb += [sink.connect(statistics.sink), statistics.source.connect(row_buffer.sink)]
+        self.entry = entry = RowEntry(config, sink, ROWS_IN_CORE)
+        self.comb += [
+            sink.connect(statistics.sink, omit={"valid", "ready"}),
+            statistics.sink.valid.eq(sink.valid & entry.ready),
+            sink.ready.eq(statistics.sink.ready & entry.ready),
+            entry.beat.eq(sink.valid & sink.ready),
+            entry.last.eq(sink.last),
+            statistics.source.connect(row_buffer.sink),
+        ]
 
         # Pass 1.
         self.constants = constants = RowConstants(config)
@@ -68,7 +85,8 @@ class LiteNorm(LiteXModule):
         if config.has_softmax:
             self.exp_queue = exp_queue = stream.SyncFIFO(exp_record_layout(config), ROWS_IN_FLIGHT)
             self.exp = exp = ExpPass(config)
-            self.exp_buffer = exp_buffer = stream.SyncFIFO([("data", lanes * ELEMENT_BITS)], depth, buffered=True)
+            self.exp_buffer = exp_buffer = BeatBuffer(lanes * ELEMENT_BITS, depth, config.parity)
+            flips.append(exp_buffer.error)
             self.sum_queue = sum_queue = stream.SyncFIFO([("total", config.exp_sum_bits)], ROWS_IN_FLIGHT)
             # A row's statistics go to both, in the same cycle.
             self.comb += [
@@ -105,17 +123,40 @@ class LiteNorm(LiteXModule):
             constants_queue.source.connect(constants.record),
             constants.source.connect(row_queue.sink),
             row_queue.source.connect(normalizer.record),
-            self.row_done.eq(normalizer.row_done),
-            self.row_error.eq(normalizer.row_error),
             self.constant_row.eq(normalizer.constant_row),
+        ]
+
+        # The self-check of the rows, and behind gamma and beta that of the rows which pass there.
+        self.check = check = SelfCheck(config)
+        self.comb += [
+            entry.source.connect(check.promise),
+            check.beat.eq(normalizer.source.valid & normalizer.source.ready),
+            check.last.eq(normalizer.source.last),
+            check.data.eq(normalizer.source.data),
         ]
         if config.has_affine:
             self.requantize = requantize = Requantize(config)
             self.weights = stream.Endpoint(weights_layout(config))
+            self.passing = passing = stream.SyncFIFO(promise_layout(config), Requantize.latency + 2)
+            self.exit_check = exit_check = SelfCheck(config, passed_affine=True)
             self.comb += [
                 normalizer.source.connect(requantize.sink),
                 self.weights.connect(requantize.weights),
                 requantize.source.connect(source),
+                passing.sink.valid.eq(check.promise.valid & check.beat & check.first),
+                *[getattr(passing.sink, name).eq(getattr(check.promise, name)) for name, _ in promise_layout(config)],
+                passing.source.connect(exit_check.promise),
+                exit_check.beat.eq(source.valid & source.ready),
+                exit_check.last.eq(source.last),
+                exit_check.data.eq(source.data),
+                self.row_done.eq(exit_check.row_done),
             ]
+            flips.append(requantize.error)
+            broken = check.row_error | exit_check.row_error
         else:
-            self.comb += normalizer.source.connect(source)
+            self.comb += [
+                normalizer.source.connect(source),
+                self.row_done.eq(check.row_done),
+            ]
+            broken = check.row_error
+        self.comb += self.row_error.eq(broken | (Cat(*flips) != 0))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""Pass 2: multiply, telescope, emit; and check the sum of every row on its way out."""
+"""Pass 2: multiply, telescope, emit."""
 
 from litex.gen import *
 from litex.soc.interconnect import stream
@@ -30,8 +30,7 @@ class Normalizer(LiteXModule):
 
     Latency: `latency` cycles, one beat a cycle. Stall: the whole pipeline waits while `source` is not taken.
 
-    Self-check: the codes that leave are added up once more. `row_done` pulses when a row is checked, `row_error` with
-    it when the sum was not T (or 0), `constant_row` with it when a norm's row had no variance.
+    constant_row  pulse, a norm's row without variance; when its last beat enters
     """
 
     def __init__(self, config):
@@ -40,8 +39,6 @@ class Normalizer(LiteXModule):
         self.sink = sink = stream.Endpoint([("data", lanes * ELEMENT_BITS)])
         self.record = record = stream.Endpoint(constants_layout(config))
         self.source = source = stream.Endpoint(stream.EndpointDescription([("data", lanes * c.CODE_BITS)], params))
-        self.row_done = Signal()
-        self.row_error = Signal()
         self.constant_row = Signal()
 
         # # #
@@ -134,10 +131,9 @@ class Normalizer(LiteXModule):
         stage += 1
 
         # The cap of formats without a code for T, and the zero point.
-        total = Signal(c.CODE_BITS + 1, name="row_total")
         zero_point = Signal(c.CODE_BITS, name="zero_point")
         if config.has_softmax:
-            outs, stage = self.add_cap(config, record, norm, first, beat, outs, stage, total, zero_point)
+            outs, stage = self.add_cap(config, record, norm, first, beat, outs, stage, zero_point)
         self.latency = stage
         valid, last = self.follow(beat, stage, "out_valid"), self.follow(sink.last, stage, "out_last")
         starts = self.follow(first, stage, "out_first")
@@ -149,32 +145,7 @@ class Normalizer(LiteXModule):
             *[source.data[c.CODE_BITS * j : c.CODE_BITS * (j + 1)].eq(outs[j] + zero_point) for j in range(lanes)],
             *[getattr(source, name).eq(stages.delay(getattr(record, name), stage, name)) for name, _ in params],
         ]
-
-        # Self-check, on the very registers that leave.
-        beat_sum, cycles = stages.tree(outs, self.add_modulo(out_bits), "check")
-        expected = stages.delay(total, cycles, "expected")
-        checked = stages.delay(stages.delay(carried, stage, "check_carried"), cycles + 1, "checked")
-        valid, last, starts = (self.follow(v, cycles, f"check_{name}") for v, name in
-                               ((valid, "valid"), (last, "last"), (starts, "starts")))
-        row_sum = Signal(out_bits, name="checked_sum")
-        row_total = Signal(out_bits, name="checked_total", reset_less=True)
-        complete = Signal()
-        self.sync += If(ce,
-            complete.eq(valid & last),
-            row_total.eq(expected),
-            If(valid, If(starts, row_sum.eq(beat_sum)).Else(row_sum.eq(row_sum + beat_sum))),
-        )
-        self.comb += [
-            self.row_done.eq(ce & complete),
-            self.row_error.eq(self.row_done & checked & (row_sum != row_total)),
-        ]
-        if config.has_norm:
-            constant = stages.delay(norm & record.zero, stage + cycles + 1, "constant")
-            self.comb += self.constant_row.eq(self.row_done & constant)
-
-    @staticmethod
-    def add_modulo(bits):
-        return lambda a, b: (a + b, bits)
+        self.comb += self.constant_row.eq(beat & ce & sink.last & norm & record.zero if config.has_norm else 0)
 
     def follow(self, value, cycles, name):
         """A control signal `cycles` later, reset to 0."""
@@ -184,10 +155,10 @@ class Normalizer(LiteXModule):
             value = late
         return value
 
-    def add_cap(self, config, record, norm, first, beat, outs, stage, total, zero_point):
+    def add_cap(self, config, record, norm, first, beat, outs, stage, zero_point):
         """The model's `cap`: T becomes T - 1 and the next element gains 1; rows marked `ends` are spelled out.
 
-        Sets T and the zero point of the row whose beat leaves the stage; (outs, stage) behind it.
+        Sets the zero point of the row whose beat leaves the stage; (outs, stage) behind it.
         """
         stages, lanes = self.stages, config.lanes
         out_bits = len(outs[0])
@@ -221,8 +192,5 @@ class Normalizer(LiteXModule):
             softmax = stages.delay(softmax, 1, "softmax_out") if config.has_norm else softmax
             format = stages.delay(format, 1, "format_out")
             stage += 1
-        single = stages.delay(record.length == 1, stage, "single")
-        self.comb += If(softmax, Case(format, {
-            f.code: [total.eq(Mux(single, f.total - f.capped, f.total)), zero_point.eq(f.zero_point)] for f in formats
-        }))
+        self.comb += If(softmax, Case(format, {f.code: zero_point.eq(f.zero_point) for f in formats}))
         return outs, stage

@@ -8,6 +8,7 @@ from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
+from litenorm.accel.buffers import parity
 from litenorm.accel.fixed import Stages, clip_s, shift_right
 from litenorm.accel.rows import affine_params
 
@@ -23,6 +24,7 @@ class Requantize(LiteXModule):
     sink     beats of s16 codes; param affine = 0 lets a row pass unchanged (gamma 1, beta 0, shift 0)
     weights  gamma or beta from index 0 on, `first` opens a new array; taken at any time, one beat a cycle
     source   beats of s16, or of sign-extended s8, 6 cycles later
+    error    o: pulse: a word of gamma or beta that a row uses has lost its parity (config.parity; else constant 0)
 
     Latency: 6 cycles, one beat a cycle. The arrays stay until they are written again; software must not write them
     while rows that use them are on their way.
@@ -35,6 +37,7 @@ class Requantize(LiteXModule):
         self.sink = sink = stream.Endpoint(stream.EndpointDescription([("data", lanes * c.CODE_BITS)], affine_params()))
         self.weights = weights = stream.Endpoint(weights_layout(config))
         self.source = source = stream.Endpoint([("data", lanes * c.CODE_BITS)])
+        self.error = Signal()
 
         # # #
 
@@ -63,18 +66,23 @@ class Requantize(LiteXModule):
         self.sync += If(sink.valid & ce, If(sink.last, read.eq(0)).Else(read.eq(read + 1)))
         ports = {}
         for name in ("gamma", "beta"):
-            memory = Memory(lanes * c.CODE_BITS, depth, name=name)
+            memory = Memory(lanes * c.CODE_BITS + config.parity, depth, name=name)
             write_port = memory.get_port(write_capable=True, mode=READ_FIRST)
             read_port = memory.get_port(has_re=True, mode=READ_FIRST)
             self.specials += memory, write_port, read_port
             self.comb += [
                 write_port.adr.eq(write),
-                write_port.dat_w.eq(weights.data),
+                write_port.dat_w.eq(Cat(weights.data, parity(weights.data)) if config.parity else weights.data),
                 write_port.we.eq(weights.valid & (weights.beta == (name == "beta"))),
                 read_port.adr.eq(read),
                 read_port.re.eq(ce),
             ]
             ports[name] = read_port.dat_r
+        # A word's parity bit makes its own parity even.
+        if config.parity:
+            used = Signal()
+            self.sync += used.eq(sink.valid & ce & sink.affine)
+            self.comb += self.error.eq(used & (parity(ports["gamma"]) | parity(ports["beta"])))
 
         # Product (2, 3), sum (4), shift (5, 6).
         affine = stages.reg(sink.affine, "affine")
