@@ -40,7 +40,7 @@ class RowEntry(LiteXModule):
         self.comb += [
             queue.sink.valid.eq(self.beat & self.last),
             queue.sink.beats.eq(beats),
-            *[getattr(queue.sink, name).eq(getattr(row, name)) for name, _ in promise_layout(config) if name != "beats"],
+            *[getattr(queue.sink, name).eq(getattr(row, name)) for name, _ in promise_layout(config)[:-1]],
         ]
         self.sync += If(self.beat, If(self.last, beats.eq(0)).Else(beats.eq(beats + 1)))
 
