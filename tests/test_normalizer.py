@@ -7,6 +7,8 @@ import functools
 
 import numpy as np
 import pytest
+from litex.gen import LiteXModule
+from litex.soc.interconnect import stream
 
 from litenorm.accel import LiteNormConfig, model
 from litenorm.accel import constants as c
@@ -16,6 +18,7 @@ from litenorm.accel.normalizer import Normalizer
 from litenorm.accel.row_constants import shift_offset
 from litenorm.accel.rows import OP, affine_params
 from litenorm.accel.scale import Scale, eps_term
+from litenorm.accel.self_check import SelfCheck, promise_layout
 from litenorm.sim.verilated import Stall, StreamDut
 
 CONFIGS = {
@@ -34,12 +37,35 @@ STALLS = {
 }
 
 
+class Watched(LiteXModule):
+    """The normalizer with the self-check behind it, as in the core."""
+
+    def __init__(self, config):
+        self.normalizer = normalizer = Normalizer(config)
+        self.check = check = SelfCheck(config)
+        self.promises = promises = stream.SyncFIFO(promise_layout(config), 1024)
+        self.sink, self.record, self.source = normalizer.sink, normalizer.record, normalizer.source
+        self.promise = promises.sink
+        self.row_done, self.row_error = check.row_done, check.row_error
+        self.constant_row = normalizer.constant_row
+        self.latency = normalizer.latency
+
+        # # #
+
+        self.comb += [
+            promises.source.connect(check.promise),
+            check.beat.eq(self.source.valid & self.source.ready),
+            check.last.eq(self.source.last),
+            check.data.eq(self.source.data),
+        ]
+
+
 @functools.cache
 def normalizer(name):
     config = CONFIGS[name]
-    module = Normalizer(config)
-    dut = StreamDut(module, {"sink": module.sink, "record": module.record}, {"source": module.source},
-                    signals=[module.row_done, module.row_error, module.constant_row])
+    module = Watched(config)
+    dut = StreamDut(module, {"promise": module.promise, "sink": module.sink, "record": module.record},
+                    {"source": module.source}, signals=[module.row_done, module.row_error, module.constant_row])
     return config, dut, module.latency
 
 
@@ -122,8 +148,13 @@ def run(rng, name, rows, stall=None, seed=0):
     for x, r, _ in rows:
         pad = np.zeros(-len(x) % config.lanes, np.int64)
         elements.append(np.concatenate([x, pad if r["op"] == OP["softmax"] else pad + rng.integers(1 << 16)]))
-    beats = {"sink": dut.sinks["sink"].packets(elements, bits=ELEMENT_BITS), "record": record}
-    return dut.run(beats, stall=stall or {}, seed=seed, expect={"source": len(beats["sink"])}), beats
+    promise = dut.sinks["promise"].beats(len(rows))
+    for field in ("op", "format", "length"):
+        promise[field] = record[field]
+    promise["beats"] = [len(x) // config.lanes - 1 for x in elements]
+    beats = {"sink": dut.sinks["sink"].packets(elements, bits=ELEMENT_BITS), "record": record, "promise": promise}
+    return dut.run(beats, stall=stall or {}, seed=seed, after={"sink": "promise", "record": "promise"},
+                   expect={"source": len(beats["sink"])}), beats
 
 
 def check_codes(result, rows, seed):
@@ -147,7 +178,8 @@ def test_codes_equal_the_model(name, stall):
     constant = [record["zero"] for _, record, _ in rows]
     assert len(result.events["row_done"]) == len(rows)
     assert not len(result.events["row_error"])
-    assert np.array_equal(np.isin(result.events["row_done"], result.events["constant_row"]), constant)
+    ends = result.accepted["sink"][beats["sink"]["last"] == 1]
+    assert np.array_equal(np.isin(ends, result.events["constant_row"]), constant)
     if config.has_affine:
         counts = np.diff(np.flatnonzero(beats["sink"]["last"]), prepend=-1)
         for field, _ in affine_params():
