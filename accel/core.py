@@ -45,7 +45,7 @@ class LiteNorm(LiteXModule):
                   beat its parity (config.parity)
     constant_row  pulse, before its last beat leaves: a norm's row has no variance
 
-    What comes out is `litenorm.accel.model`, bit for bit. Method: ../docs and the docstrings of model.py.
+    What comes out is `litenorm.accel.model`, bit for bit. Method: the docstrings of model.py.
     """
 
     def __init__(self, config=None):

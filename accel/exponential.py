@@ -150,17 +150,11 @@ class ExpPass(LiteXModule):
             ]
 
         # Valid, first, last beside the data.
-        def follow(value, cycles, name):
-            for i in range(cycles):
-                late = Signal(name=f"{name}{i + 1}")
-                self.sync += If(ce, late.eq(value))
-                value = late
-            return value
-
         n = Exp2Lane.latency
         first = Signal(reset=1)
         self.sync += If(beat & ce, first.eq(sink.last))
-        valid, last, starts = follow(beat, n, "valid"), follow(sink.last, n, "last"), follow(first, n, "starts")
+        valid, last = stages.follow(beat, n, "valid"), stages.follow(sink.last, n, "last")
+        starts = stages.follow(first, n, "starts")
         self.comb += [
             source.valid.eq(valid & sums.ready),
             source.first.eq(starts),
@@ -177,7 +171,7 @@ class ExpPass(LiteXModule):
         beat_sum, cycles = stages.tree(values, add, "exp_sum")
         cycles += 1
         softmax = stages.delay(~plain_late, n - 6 + cycles, "softmax")
-        valid, last, starts = (follow(v, cycles, f"{name}_sum") for v, name in
+        valid, last, starts = (stages.follow(v, cycles, f"{name}_sum") for v, name in
                                ((valid, "valid"), (last, "last"), (starts, "starts")))
         total = Signal(config.exp_sum_bits, reset_less=True)
         complete = Signal()

@@ -31,6 +31,14 @@ class Stages:
             value = self.reg(value, f"{name}_d{i + 1}")
         return value
 
+    def follow(self, value, cycles, name):
+        """As `delay`, for control signals: the registers start and reset to 0."""
+        for i in range(cycles):
+            late = Signal(name=f"{name}{i + 1}")
+            self.module.sync += If(self.ce, late.eq(value))
+            value = late
+        return value
+
     def tree(self, values, combine, name):
         """(combined, cycles): values folded pairwise, two levels a cycle, the last level registered.
 

@@ -102,8 +102,8 @@ class Normalizer(LiteXModule):
             stage += 1
 
         # C_j from the carried fraction.
-        starts = self.follow(first, stage, "first")
-        valid = self.follow(beat, stage, "valid")
+        starts = stages.follow(first, stage, "first")
+        valid = stages.follow(beat, stage, "valid")
         carry = stages.delay(carried, stage, "carried") if config.has_norm else Constant(1)
         seed = 1 << (fb - 1)
         fraction = Signal(fb, reset=seed)
@@ -135,8 +135,8 @@ class Normalizer(LiteXModule):
         if config.has_softmax:
             outs, stage = self.add_cap(config, record, norm, first, beat, outs, stage, zero_point)
         self.latency = stage
-        valid, last = self.follow(beat, stage, "out_valid"), self.follow(sink.last, stage, "out_last")
-        starts = self.follow(first, stage, "out_first")
+        valid, last = stages.follow(beat, stage, "out_valid"), stages.follow(sink.last, stage, "out_last")
+        starts = stages.follow(first, stage, "out_first")
         self.comb += [
             ce.eq(source.ready | ~valid),
             source.valid.eq(valid),
@@ -146,14 +146,6 @@ class Normalizer(LiteXModule):
             *[getattr(source, name).eq(stages.delay(getattr(record, name), stage, name)) for name, _ in params],
         ]
         self.comb += self.constant_row.eq(beat & ce & sink.last & norm & record.zero if config.has_norm else 0)
-
-    def follow(self, value, cycles, name):
-        """A control signal `cycles` later, reset to 0."""
-        for i in range(cycles):
-            late = Signal(name=f"{name}{i + 1}")
-            self.sync += If(self.stages.ce, late.eq(value))
-            value = late
-        return value
 
     def add_cap(self, config, record, norm, first, beat, outs, stage, zero_point):
         """The model's `cap`: T becomes T - 1 and the next element gains 1; rows marked `ends` are spelled out.
@@ -168,7 +160,7 @@ class Normalizer(LiteXModule):
         format = stages.delay(record.format, stage, "format")
         if any_capped:
             ends = stages.delay(record.ends, stage, "ends")
-            starts, valid = self.follow(first, stage, "cap_first"), self.follow(beat, stage, "cap_valid")
+            starts, valid = stages.follow(first, stage, "cap_first"), stages.follow(beat, stage, "cap_valid")
             full = Signal(lanes, name="full")               # out_j = T
             large = Signal(lanes, name="large")             # out_j >= T / 2
             for j in range(lanes):

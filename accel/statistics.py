@@ -99,11 +99,7 @@ class Statistics(LiteXModule):
         latest = max(cycles for _, cycles in branches.values())
         values = {name: stages.delay(v, latest - cycles, name) for name, (v, cycles) in branches.items()}
         depth += latest
-        valids = valid
-        for i in range(latest):
-            delayed = Signal(name=f"valid{i + 1}")
-            self.sync += If(ce, delayed.eq(valids))
-            valids = delayed
+        valids = stages.follow(valid, latest, "valid")
         starts, ends = stages.delay(starts, latest, "starts"), stages.delay(ends, latest, "ends")
 
         # Running values over the row's beats; they are complete one cycle behind its last beat.
