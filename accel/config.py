@@ -4,11 +4,19 @@
 """LiteNormConfig: what a core is built with, and every width that follows from it."""
 
 from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
 
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMAT_BITS, FORMATS
 
 BACKENDS = ("parallel",)
+
+
+def _is_integer(value):
+    """An int, or an integer of NumPy's; True and False are not meant as numbers."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -39,22 +47,28 @@ class LiteNormConfig:
     parity: bool = False
 
     def __post_init__(self):
-        if self.lanes not in c.LANES:
+        if not _is_integer(self.lanes) or self.lanes not in c.LANES:
             raise ValueError(f"lanes is {self.lanes!r}; good: {', '.join(map(str, c.LANES))}")
+        object.__setattr__(self, "lanes", int(self.lanes))
         for field, known in (("ops", c.OPS), ("formats", FORMATS), ("inputs", c.INPUTS)):
-            names = getattr(self, field)
-            if isinstance(names, str):
-                names = (names,)
-            bad = [n for n in names if n not in known]
-            if bad or not names:
-                raise ValueError(f"{field} is {tuple(names)!r}; good: one or more of {', '.join(known)}")
+            value = getattr(self, field)
+            try:
+                names = (value,) if isinstance(value, str) else tuple(value)
+            except TypeError:
+                names = ()
+            if not names or not all(isinstance(n, str) and n in known for n in names):
+                raise ValueError(f"{field} is {names or value!r}; good: one or more of {', '.join(known)}")
             # One order, no doubles: equal cores are equal configs, and caches hit.
             object.__setattr__(self, field, tuple(n for n in known if n in names))
-        if self.backend not in BACKENDS:
+        if not isinstance(self.affine, (bool, np.bool_)):
+            raise ValueError(f"affine is {self.affine!r}; good: True, False")
+        object.__setattr__(self, "affine", bool(self.affine))
+        if not isinstance(self.backend, str) or self.backend not in BACKENDS:
             raise ValueError(f"backend is {self.backend!r}; good: {', '.join(BACKENDS)}")
         limit = c.MAX_LENGTH_LAYERNORM if self.has_norm else c.MAX_LENGTH_SOFTMAX
-        if not isinstance(self.max_length, int) or not 2 <= self.max_length <= limit:
+        if not _is_integer(self.max_length) or not 2 <= self.max_length <= limit:
             raise ValueError(f"max_length is {self.max_length!r}; good: 2 to {limit} for ops {', '.join(self.ops)}")
+        object.__setattr__(self, "max_length", int(self.max_length))
 
     # What is built -------------------------------------------------------------------------------------------
 

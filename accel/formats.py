@@ -62,6 +62,6 @@ def get_format(fmt):
     """`fmt` as a SoftmaxFormat. ValueError lists the known names."""
     if isinstance(fmt, SoftmaxFormat):
         return fmt
-    if fmt not in FORMATS:
+    if not isinstance(fmt, str) or fmt not in FORMATS:
         raise ValueError(f"unknown softmax format {fmt!r}; known: {', '.join(FORMATS)}")
     return FORMATS[fmt]

@@ -249,7 +249,11 @@ def _norm(op, x, eps, length, affine, config):
 
 
 def _config(config):
-    return LiteNormConfig() if config is None else config
+    if config is None:
+        return LiteNormConfig()
+    if not isinstance(config, LiteNormConfig):
+        raise ValueError(f"config is {config!r}; good: a LiteNormConfig, or None for the default one")
+    return config
 
 
 def _rows(x, length, config):

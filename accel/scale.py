@@ -11,6 +11,14 @@ from litenorm.accel import constants as c
 _UNIT = c.OCTAVE_FRACTION_BITS - c.SCALE_HEADROOM   # K * 2^-s is in 2^-9 octaves
 
 
+def _real(name, value, good):
+    """float(value); ValueError, never another error, when it is not a number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} is {value!r}; good: {good}") from None
+
+
 class Scale(NamedTuple):
     """Scale of softmax logits: one LSB is multiplier * 2^(-9 - shift) octaves, octaves = scale * log2(e).
 
@@ -30,7 +38,7 @@ class Scale(NamedTuple):
         """
         if isinstance(scale, cls):
             return scale.checked()
-        scale = float(scale)
+        scale = _real("scale", scale, "a finite number above 0")
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"scale is {scale!r}; good: a finite number above 0")
         units = scale * math.log2(math.e) * 2**_UNIT
@@ -79,7 +87,7 @@ def eps_term(eps, length):
     length  N, the row's valid elements
     ValueError when eps is negative, not finite, or above what the hardware's field holds.
     """
-    eps = float(eps)
+    eps = _real("eps", eps, "a finite number, 0 or more")
     term = round(eps * length * length) if math.isfinite(eps) else -1
     if eps < 0 or not 0 <= term < 1 << c.EPS_BITS:
         raise ValueError(f"eps is {eps!r}; good: 0 to {((1 << c.EPS_BITS) - 1) / length**2:.6g} for length {length}")

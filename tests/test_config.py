@@ -5,6 +5,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from litenorm.accel import LiteNormConfig
@@ -34,6 +35,13 @@ def test_equal_cores_are_equal_configs():
     assert a.ops == ("softmax", "rmsnorm")
     with pytest.raises(dataclasses.FrozenInstanceError):
         a.lanes = 8
+
+
+def test_integers_of_numpy_are_stored_as_int():
+    """The configuration is written as JSON for the SoC's build."""
+    config = LiteNormConfig(lanes=np.int64(8), max_length=np.uint16(64), affine=np.bool_(False))
+    assert config == LiteNormConfig(lanes=8, max_length=64, affine=False)
+    assert (type(config.lanes), type(config.max_length), type(config.affine)) == (int, int, bool)
 
 
 @pytest.mark.parametrize("ops,softmax,norm", [
@@ -97,6 +105,15 @@ BAD = {
     "length_1": (dict(max_length=1), "max_length is 1; good: 2 to 1024 for ops softmax, layernorm, rmsnorm"),
     "length_1025": (dict(max_length=1025), "good: 2 to 1024"),
     "length_4097": (dict(max_length=4097, ops="softmax"), "good: 2 to 4096 for ops softmax"),
+    "lanes_float": (dict(lanes=4.0), "lanes is 4.0; good: 1, 2, 4, 8, 16"),
+    "lanes_bool": (dict(lanes=True), "lanes is True; good: 1, 2, 4, 8, 16"),
+    "lanes_none": (dict(lanes=None), "lanes is None; good: 1, 2, 4, 8, 16"),
+    "ops_none": (dict(ops=None), "ops is None; good: one or more of softmax"),
+    "formats_nested": (dict(formats=(["x"],)), "formats is (['x'],); good: one or more of u8_255"),
+    "inputs_number": (dict(inputs=8), "inputs is 8; good: one or more of s8, s16"),
+    "affine": (dict(affine="no"), "affine is 'no'; good: True, False"),
+    "backend_list": (dict(backend=["parallel"]), "backend is ['parallel']; good: parallel"),
+    "length_bool": (dict(max_length=True), "max_length is True; good: 2 to 1024"),
     "length_float": (dict(max_length=64.0), "max_length is 64.0; good: 2 to 1024"),
 }
 

@@ -43,3 +43,5 @@ def test_get_format():
     assert get_format("tfl_s8") is FORMATS["tfl_s8"] is get_format(FORMATS["tfl_s8"])
     with pytest.raises(ValueError, match="^unknown softmax format 'u8'; known: u8_255, tfl_s8, u16_q15, tfl_s16, u16_"):
         get_format("u8")
+    with pytest.raises(ValueError, match=r"^unknown softmax format \['u8_255'\]; known: u8_255"):
+        get_format(["u8_255"])

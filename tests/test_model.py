@@ -195,6 +195,10 @@ BAD = {
     "max_length": (lambda: LiteNormConfig(max_length=2048), "good: 2 to 1024"),
     "ops": (lambda: LiteNormConfig(ops=("gelu",)), "good: one or more of softmax"),
     "backend": (lambda: LiteNormConfig(backend="fast"), "good: parallel"),
+    "format_list": (lambda: model.softmax(np.zeros((1, 4), int), 1.0, ["u8_255"]), "format ['u8_255']; known: u8_255"),
+    "scale_none": (lambda: model.softmax(np.zeros((1, 4), int), None), "scale is None; good: a finite number above 0"),
+    "eps_none": (lambda: model.layernorm(np.zeros((1, 4), int), eps=None), "eps is None; good: a finite number"),
+    "config": (lambda: model.rmsnorm(np.zeros((1, 4), int), config=5), "config is 5; good: a LiteNormConfig, or None"),
     "gamma": (lambda: Affine(np.array([40000]), np.array([0]), 1, 1), "good: -32768 to 32767"),
     "not_built": (lambda: model.softmax(np.zeros((1, 4), int), 1.0, config=NORM_ONLY), "not built"),
 }

@@ -50,7 +50,7 @@ def test_a_scale_is_taken_as_it_is():
     assert Scale.from_real(scale) is scale
 
 
-@pytest.mark.parametrize("bad", [0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize("bad", [0, -1.0, math.inf, math.nan, None, "x", [1], 10**400])
 def test_from_real_refuses(bad):
     with pytest.raises(ValueError, match="scale is .*; good: a finite number above 0"):
         Scale.from_real(bad)
