@@ -35,27 +35,28 @@ def endpoints(core):
     return dict(sinks=sinks, sources={"source": core.source}, signals=signals)
 
 
-def random_rows(rng, rows, n):
+def random_rows(rng, rows, n, bits=16):
     spread = float(rng.choice([0, 1, 3, 50, 3000, 60000]))
     x = np.clip(rng.normal(rng.normal(0, 100), spread, (rows, n)), -32768, 32767).astype(np.int64)
     if rng.random() < 0.2:
         x = np.where(rng.random((rows, n)) < 0.5, -128, 127)
-    return x
+    limit = 1 << (bits - 1)
+    return np.clip(x, -limit, limit - 1)
 
 
-def case(rng, rows, n, op, affine_arrays=None):
+def case(rng, rows, n, op, affine_arrays=None, config=None):
     """(x, params of the stream, the model's output): one job's worth of rows."""
-    x = random_rows(rng, rows, n)
+    config = LiteNormConfig() if config is None else config
+    x = random_rows(rng, rows, n, config.input_bits)
     length = np.full(rows, n) if rng.random() < 0.5 else rng.integers(1, n + 1, rows)
     params = dict(op=OPS.index(op), format=0, length=length, scale_multiplier=0, scale_shift=0, eps=0, affine=0,
                   out_s8=0, affine_shift=0, beta_shift=0)
     if op == "softmax":
         scale = Scale.from_real(float(10 ** rng.uniform(-5, 0.3)))
-        fmt = list(FORMATS.values())[rng.integers(len(FORMATS))]
+        fmt = FORMATS[config.formats[rng.integers(len(config.formats))]]
         params.update(format=fmt.code, scale_multiplier=scale.multiplier, scale_shift=scale.shift)
-        return x, params, model.softmax(x, scale, fmt, length=length)
-    params["format"] = int(rng.integers(8))      # a norm does not look at it
-    params["format"] = int(rng.integers(8))
+        return x, params, model.softmax(x, scale, fmt, length=length, config=config)
+    params["format"] = int(rng.integers(8))     # a norm does not look at it
     eps = float(rng.choice([0, 0.01, 30]))
     affine = None
     if affine_arrays is not None and rng.random() < 0.6:
@@ -64,7 +65,7 @@ def case(rng, rows, n, op, affine_arrays=None):
                         str(rng.choice(["s8", "s16"])))
         params.update(affine=1, out_s8=int(affine.out == "s8"), affine_shift=affine.shift, beta_shift=affine.beta_shift)
     params["eps"] = np.array([eps_term(eps, valid) for valid in length])
-    return x, params, getattr(model, op)(x, eps=eps, length=length, affine=affine)
+    return x, params, getattr(model, op)(x, eps=eps, length=length, affine=affine, config=config)
 
 
 @functools.cache
@@ -83,7 +84,7 @@ def jobs(dut, config, rng, total_rows, lengths, ops=OPS, rows=64):
     beats, expected = [], []
     for _ in range(total_rows // rows):
         n = int(lengths[rng.integers(len(lengths))])
-        x, params, reference = case(rng, rows, n, ops[rng.integers(len(ops))], arrays)
+        x, params, reference = case(rng, rows, n, ops[rng.integers(len(ops))], arrays, config)
         beats.append(dut.sinks["sink"].packets(x, bits=config.input_bits, **params))
         expected.extend(reference.astype(np.int64))
     return {"sink": np.concatenate(beats), **loads}, expected
@@ -138,6 +139,17 @@ def test_long_rows(lanes):
         stall = {"sink": 0.2, "source": Stall(0.2, burst=30)} if seed % 3 == 2 else {}
         elements += run(config, rng, seed, 300, lengths, rows=6, stall=stall)
     assert elements > 1_000_000
+
+
+@pytest.mark.parametrize("config", [
+    LiteNormConfig(lanes=4, inputs=("s8",), max_length=256),
+    LiteNormConfig(lanes=8, inputs=("s8",), ops=("softmax",), formats=("tfl_s8",), max_length=64),
+    LiteNormConfig(lanes=4, ops=("softmax",), max_length=4096),
+    LiteNormConfig(lanes=2, max_length=100, parity=True),
+], ids=["s8", "s8 softmax of one format", "4096 elements", "parity"])
+def test_other_cores(config):
+    lengths = [1, 2, 3, 33, config.max_length - 1, config.max_length]
+    run(config, np.random.default_rng(9), 9, 300, lengths, ops=config.ops, rows=5, stall=STALLS[1])
 
 
 @pytest.mark.parametrize("ops", [("softmax",), ("layernorm",), ("rmsnorm",), ("softmax", "layernorm")])
