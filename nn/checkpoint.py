@@ -18,11 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from litenorm.nn.layer import ACTIVATIONS, Layer, layer_norm
+from litenorm.nn.layer import ACTIVATIONS, Layer, check_finite, layer_norm
 
-# model_type -> how many rows of the position table come before position 0
-BERT_TYPES = {"bert": lambda config: 0, **dict.fromkeys(
-    ("roberta", "camembert", "xlm-roberta"), lambda config: config.get("pad_token_id", 1) + 1)}
+BERT_TYPES = ("bert", "roberta", "camembert", "xlm-roberta")    # model_type
 GPT_TYPE = "litenorm_gpt"
 
 
@@ -92,7 +90,13 @@ class Checkpoint:
         return self.layers[0].dim
 
     def tokens(self, text):
-        """Token numbers of a text. ValueError when there are none or more than max_tokens."""
+        """Token numbers of a text. ValueError when there are none or more than max_tokens, or it is not Unicode."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            # Bytes of a command line that are not UTF-8 arrive as surrogates.
+            raise ValueError(f"the text has {text[error.start]!r} as its character {error.start}; "
+                             "good: text in UTF-8") from None
         tokens = self.encode(text)
         if not 1 <= len(tokens) <= self.max_tokens:
             raise ValueError(f"the text is {len(tokens)} tokens; good: 1 to {self.max_tokens} for {self.name}")
@@ -105,10 +109,14 @@ class Checkpoint:
         return self.layers[index]
 
     def layer_input(self, tokens, index):
-        """float32 [T, D]: what layer `index` is given for these tokens; index len(layers) is the last one's output."""
-        x = self.embed(tokens)
-        for layer in self.layers[:index]:
-            x = layer(x)
+        """float32 [T, D]: what layer `index` is given for these tokens; index len(layers) is the last one's output.
+
+        ValueError when the embedding or a layer gives values that are not finite: its weights are too large.
+        """
+        with np.errstate(all="ignore"):  # an overflow shows in the result
+            x = check_finite(self.embed(tokens), f"the embedding of {self.name}")
+            for i, layer in enumerate(self.layers[:index]):
+                x = check_finite(layer(x), f"layer {i} of {self.name}")
         return x
 
 
@@ -122,12 +130,12 @@ def load_checkpoint(folder):
             raise ValueError(f"checkpoint {folder} has no {name}; needed: config.json and model.safetensors")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{folder / 'config.json'} is not JSON: {error}") from None
     if not isinstance(config, dict):
         raise ValueError(f"{folder / 'config.json'} holds a {type(config).__name__}; good: an object")
     kind = config.get("model_type")
-    if kind not in BERT_TYPES and kind != GPT_TYPE:
+    if not isinstance(kind, str) or kind not in (*BERT_TYPES, GPT_TYPE):
         raise ValueError(f"model_type is {kind!r}; good: {', '.join([*BERT_TYPES, GPT_TYPE])}")
     activation = _field(config, "hidden_act", str)
     if activation not in ACTIVATIONS:
@@ -144,20 +152,39 @@ def _name(folder, config):
     return Path(str(config.get("_name_or_path") or "")).name or folder.resolve().name
 
 
-def _field(config, name, kind):
+def _field(config, name, kind, default=None):
     """config[name]. ValueError when it is missing or of another type; integers must be 1 or more."""
-    value = config.get(name)
+    value = config.get(name, default)
     if isinstance(value, bool) or not isinstance(value, kind) or (kind is int and value < 1):
-        good = {int: "an integer above 0", str: "a string", (int, float): "a number"}[kind]
+        good = {int: "an integer above 0", str: "a string"}[kind]
         raise ValueError(f"config.json has {name} = {value!r}; good: {good}")
     return value
+
+
+def _eps(config):
+    """config["layer_norm_eps"], a number from 0 to 1: models have 1e-12 to 1e-5, and Python reads NaN in JSON."""
+    value = config.get("layer_norm_eps")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"config.json has layer_norm_eps = {value!r}; good: a number from 0 to 1")
+    return float(value)
+
+
+def _first_position(config, positions):
+    """How many rows of the position table, which has `positions`, come before that of the first token."""
+    if config["model_type"] == "bert":
+        return 0
+    padding = config.get("pad_token_id", 1)
+    if isinstance(padding, bool) or not isinstance(padding, int) or not 0 <= padding <= positions - 2:
+        raise ValueError(f"config.json has pad_token_id = {padding!r}; good: 0 to {positions - 2}, "
+                         "two less than max_position_embeddings")
+    return padding + 1
 
 
 def _load_gpt(folder, config, tensors):
     dim, hidden = _field(config, "hidden_size", int), _field(config, "intermediate_size", int)
     context, vocabulary = _field(config, "max_position_embeddings", int), _field(config, "vocabulary", str)
     heads, activation = _field(config, "num_attention_heads", int), _field(config, "hidden_act", str)
-    eps = _field(config, "layer_norm_eps", (int, float))
+    eps = _eps(config)
     index = {c: i for i, c in enumerate(vocabulary)}
     words, positions = tensors.get("wte.weight", len(vocabulary), dim), tensors.get("wpe.weight", context, dim)
     final = [tensors.get(f"ln_f.{name}", dim) for name in ("weight", "bias")]
@@ -194,7 +221,7 @@ def _load_bert(folder, config, tensors):
     dim, hidden = _field(config, "hidden_size", int), _field(config, "intermediate_size", int)
     positions = _field(config, "max_position_embeddings", int)
     heads, activation = _field(config, "num_attention_heads", int), _field(config, "hidden_act", str)
-    eps = _field(config, "layer_norm_eps", (int, float))
+    eps = _eps(config)
 
     def pair(name, *shape):
         # Checkpoints converted from TensorFlow call LayerNorm's parameters gamma and beta.
@@ -204,7 +231,8 @@ def _load_bert(folder, config, tensors):
 
     words = tensors.get(prefix + word_name, _field(config, "vocab_size", int), dim)
     places = tensors.get(f"{prefix}embeddings.position_embeddings.weight", positions, dim)
-    types = tensors.get(f"{prefix}embeddings.token_type_embeddings.weight", config.get("type_vocab_size", 2), dim)
+    kinds = _field(config, "type_vocab_size", int, 2)
+    types = tensors.get(f"{prefix}embeddings.token_type_embeddings.weight", kinds, dim)
     norm = pair("embeddings.LayerNorm", dim)
     layers = []
     for i in range(_field(config, "num_hidden_layers", int)):
@@ -215,7 +243,7 @@ def _load_bert(folder, config, tensors):
                     "fc": pair(f"{at}intermediate.dense", hidden, dim), "out": pair(f"{at}output.dense", dim, hidden)}
         norms = {"norm1": pair(f"{at}attention.output.LayerNorm", dim), "norm2": pair(f"{at}output.LayerNorm", dim)}
         layers.append(Layer("post", False, heads, activation, eps, linears, norms))
-    first = BERT_TYPES[config["model_type"]](config)
+    first = _first_position(config, positions)
     encode = _tokenizer(folder)
 
     def embed(tokens):

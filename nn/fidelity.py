@@ -51,7 +51,7 @@ def main(argv=None):
             name, result = layer_fidelity(args.checkpoint, layer, args.text)
             table.add_row(name, str(result["tokens"]), f"{result['cosine']:.5f}", f"{result['worst_token']:.5f}")
             ok &= result["cosine"] >= MIN_COSINE
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"fidelity: {error}", file=sys.stderr)
         return 1
     console.print(table)

@@ -43,6 +43,13 @@ def layer_norm(x, gamma, beta, eps):
     return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + np.float32(eps)) * gamma + beta
 
 
+def check_finite(values, what):
+    """`values`. ValueError when one of them is infinite or not a number; `what` gave them."""
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} gives values that are not finite; good: weights whose results float32 holds")
+    return values
+
+
 @dataclass(frozen=True)
 class Layer:
     """Parameters of one block; every array is float32.

@@ -17,7 +17,7 @@ from litenorm.accel.affine import Affine
 from litenorm.accel.formats import get_format
 from litenorm.accel.scale import Scale, eps_term
 from litenorm.nn.block import MAX_EPS, Block, Linear, Norm, Requant
-from litenorm.nn.layer import ACTIVATIONS
+from litenorm.nn.layer import ACTIVATIONS, check_finite
 
 HEADROOM = 1.5      # largest residual or logit that s16 holds, over the largest of the calibration data
 SAMPLE_ROWS = 384   # calibration rows that the searches look at
@@ -38,13 +38,17 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
              calibration data. A pre-norm block's residual stream has one scale: output_scale must be None or equal.
     returns  nn.block.Block
 
-    ValueError when there are no windows or they do not fit the layer.
+    ValueError when there are no windows, they do not fit the layer, or the layer gives values that are not finite.
     """
     windows = list(windows)
     if not windows or any(w.ndim != 2 or w.shape[1] != layer.dim or not len(w) for w in windows):
         raise ValueError(f"windows have shapes {[w.shape for w in windows]}; good: one or more of [T, {layer.dim}]")
     pre = layer.norm == "pre"
-    runs = [layer.run(w) | {"input": w} for w in windows]
+    with np.errstate(all="ignore"):  # an overflow shows in the results
+        runs = [layer.run(w) | {"input": w} for w in windows]
+    for run in runs:
+        for stage in run.keys() - {"logits"}:  # masked logits are -inf; NaN or inf among the others shows in probs
+            check_finite(run[stage], f"{stage} of {name}")
     rows = {stage: np.concatenate([run[stage] for run in runs]).astype(np.float64)
             for stage in runs[0] if stage not in ("logits", "probs")}
 

@@ -156,8 +156,8 @@ def train(args):
     vocabulary = sorted(set(text))
     index = {c: i for i, c in enumerate(vocabulary)}
     train_ids, held_out_ids = (torch.tensor([index[c] for c in t]) for t in (train_text, held_out))
-    config = {"model_type": "litenorm_gpt", "hidden_size": args.dim, "num_hidden_layers": args.layers,
-              "num_attention_heads": args.heads, "intermediate_size": 4 * args.dim,
+    config = {"model_type": "litenorm_gpt", "_name_or_path": "gpt", "hidden_size": args.dim,
+              "num_hidden_layers": args.layers, "num_attention_heads": args.heads, "intermediate_size": 4 * args.dim,
               "max_position_embeddings": args.context, "hidden_act": "gelu", "layer_norm_eps": LN_EPS,
               "vocab_size": len(vocabulary), "vocabulary": "".join(vocabulary)}
     model = build_model(torch, config)

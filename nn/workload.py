@@ -10,6 +10,7 @@ import numpy as np
 from litenorm.accel import LiteNormConfig
 from litenorm.nn.block import Block
 from litenorm.nn.checkpoint import load_checkpoint
+from litenorm.nn.layer import check_finite
 from litenorm.nn.quantize import quantize
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -42,15 +43,18 @@ class Workload:
         return self.block.run(self.x, self.valid, config)
 
 
-def default_workload(layer=0, text=None):
-    """Layer `layer` of the GPT that comes with the project, on `text` (None: 32 characters, see data/README.md)."""
+def default_workload(layer=0, text=None, config=None):
+    """Layer `layer` of the GPT that comes with the project, on `text` (None: 32 characters, see data/README.md).
+
+    config and errors as checkpoint_workload.
+    """
     model = load_checkpoint(DATA)
     if text is None:
         text = (DATA / "prompt.txt").read_text(encoding="utf-8")
     excerpts = (DATA / "calibration.txt").read_text(encoding="utf-8")
     step = CALIBRATION_TOKENS
     windows = [excerpts[i : i + step] for i in range(0, len(excerpts) - step + 1, 3 * step)]
-    return make_workload(model, layer, text, windows, name="gpt")
+    return make_workload(model, layer, text, windows, config)
 
 
 def checkpoint_workload(folder, layer=0, text=None, config=None):
@@ -63,15 +67,17 @@ def checkpoint_workload(folder, layer=0, text=None, config=None):
     model = load_checkpoint(folder)
     name = "sentences.txt" if model.head is None else "calibration.txt"
     windows = (DATA / name).read_text(encoding="utf-8").splitlines()
-    return make_workload(model, layer, TEXT if text is None else text, windows, config=config)
+    return make_workload(model, layer, TEXT if text is None else text, windows, config)
 
 
-def load_workload(checkpoint=None, layer=0, text=None):
+def load_workload(checkpoint=None, layer=0, text=None, config=None):
     """checkpoint_workload of the folder `checkpoint`, or default_workload when it is None."""
-    return default_workload(layer, text) if checkpoint is None else checkpoint_workload(checkpoint, layer, text)
+    if checkpoint is None:
+        return default_workload(layer, text, config)
+    return checkpoint_workload(checkpoint, layer, text, config)
 
 
-def make_workload(model, layer, text, calibration, name=None, config=None):
+def make_workload(model, layer, text, calibration, config=None):
     """Workload from a Checkpoint, calibrated on the texts of `calibration`, each cut to CALIBRATION_TOKENS tokens."""
     config = config or LiteNormConfig()
     float_layer = model.layer(layer)
@@ -81,7 +87,9 @@ def make_workload(model, layer, text, calibration, name=None, config=None):
             raise ValueError(f"{what} is {size}; good: at most {config.max_length}, the core's max_length")
     limit = min(CALIBRATION_TOKENS, model.max_tokens)
     windows = [model.layer_input(encoded[:limit], layer) for encoded in map(model.encode, calibration) if encoded]
-    name = f"{name or model.name} layer {layer}"
+    name = f"{model.name} layer {layer}"
     block = quantize(float_layer, windows, name=name.encode()[:63].decode(errors="ignore"))
     x = model.layer_input(tokens, layer)
-    return Workload(block, block.quantize_input(x), float_layer(x), text)
+    with np.errstate(all="ignore"):  # an overflow shows in the result
+        real = check_finite(float_layer(x), name)
+    return Workload(block, block.quantize_input(x), real, text)

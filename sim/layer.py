@@ -157,4 +157,4 @@ def run_layer(options, checkpoint=None, layer=0, text=None, observer=None):
 
     if observer is not None:
         observer.stage("quantizing the layer")
-    return run_workload(load_workload(checkpoint, layer, text), options, observer)
+    return run_workload(load_workload(checkpoint, layer, text, options.config), options, observer)

@@ -186,7 +186,14 @@ QUERY = "encoder.layer.1.attention.self.query.weight"
     (None, dict(hidden_size=None), "hidden_size = None; good: an integer above 0"),
     (None, dict(hidden_size="16"), "hidden_size = '16'; good: an integer above 0"),
     (None, dict(num_hidden_layers=0), "num_hidden_layers = 0; good: an integer above 0"),
-    (None, dict(layer_norm_eps="small"), "layer_norm_eps = 'small'; good: a number"),
+    (None, dict(layer_norm_eps="small"), "layer_norm_eps = 'small'; good: a number from 0 to 1"),
+    (None, dict(layer_norm_eps=-1), "layer_norm_eps = -1; good: a number from 0 to 1"),
+    (None, dict(layer_norm_eps=float("nan")), "layer_norm_eps = nan; good: a number from 0 to 1"),
+    (None, dict(type_vocab_size="two"), "type_vocab_size = 'two'; good: an integer above 0"),
+    (None, dict(model_type=["bert"]), "model_type is ['bert']; good: bert, roberta"),
+    (None, dict(model_type={"bert": 1}), "model_type is {'bert': 1}; good: bert, roberta"),
+    *((None, dict(model_type="roberta", pad_token_id=bad), f"pad_token_id = {bad!r}; good: 0 to 10, two less than max_")
+      for bad in ("x", [1], -5, 1.5, True, 11)),
     (None, dict(num_attention_heads=3), "num_attention_heads is 3; good: a divisor of hidden_size, 16"),
     (None, dict(model_type="llama"), "model_type is 'llama'; good: bert, roberta"),
     (None, dict(position_embedding_type="relative_key"), "position_embedding_type is 'relative_key'; good: absolute"),
@@ -212,6 +219,7 @@ def break_file(name, content):
     (break_file("vocab.txt", None), "has no tokenizer.json and no vocab.txt; needed"),
     (break_file("config.json", b"{"), "is not JSON"),
     (break_file("config.json", b"\xff\xfe"), "is not JSON"),
+    (break_file("config.json", b"[" * 100_000), "is not JSON"),
     (break_file("config.json", b"[1]"), "holds a list; good: an object"),
     (break_file("model.safetensors", b"weights"), "is not a safetensors file"),
 ])
@@ -230,6 +238,7 @@ def test_a_missing_folder_is_one_line(tmp_path):
 @pytest.mark.parametrize("layer, text, message", [
     (2, "one row", "layer is 2; good: 0 to 1, tiny has 2"),
     (-1, "one row", "layer is -1; good: 0 to 1"),
+    (0, "one \udcff", "the text has '\\udcff' as its character 4; good: text in UTF-8"),
     (0, "one " * POSITIONS, "the text is 14 tokens; good: 1 to 12 for tiny"),
 ])
 def test_a_bad_layer_or_text_is_one_line(folder, layer, text, message):
@@ -237,8 +246,29 @@ def test_a_bad_layer_or_text_is_one_line(folder, layer, text, message):
         checkpoint_workload(folder, layer, text)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("part, layer, message", [
+    ("", 0, "of tiny layer 0 gives values that are not finite; good: weights"),
+    ("", 1, "layer 0 of tiny gives values that are not finite; good: weights"),
+    ("query|key", 0, "probs of tiny layer 0 gives values that are not finite"),
+])
+def test_weights_that_overflow_are_one_line(tmp_path, part, layer, message):
+    tensors = {name: t * np.float32(1e30 if re.search(part, name) else 1) for name, t in bert_tensors().items()}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        checkpoint_workload(write(tmp_path / "tiny", tensors), layer, "one row")
+
+
+def test_a_padding_token_of_null_is_not_the_default(tmp_path):
+    folder = write(tmp_path / "r", model_type="roberta")
+    config = json.loads((folder / "config.json").read_text()) | {"pad_token_id": None}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="pad_token_id = None; good: 0 to 10"):
+        load_checkpoint(folder)
+
+
 def test_the_small_gpt():
     model = load_checkpoint(DATA)
+    assert model.name == "gpt"
     assert (len(model.layers), model.dim, model.max_tokens) == (3, 128, 128)
     text = "And the evening and the morning were the first day."
     assert model.decode(model.tokens(text)) == text

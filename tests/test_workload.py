@@ -148,7 +148,9 @@ def test_the_gpt_folder_is_a_checkpoint_too():
      "the model width of small-encoder is 32; good: at most 16"),
     (lambda folder: checkpoint_workload(folder, 0, "a " * 35, LiteNormConfig(max_length=32)),
      "the text, in tokens, is 37; good: at most 32"),
-    (lambda folder: default_workload(3), "layer is 3; good: 0 to 2"),
+    (lambda folder: default_workload(3), "layer is 3; good: 0 to 2, gpt has 3"),
+    (lambda folder: load_workload(None, 0, None, LiteNormConfig(max_length=32)),
+     "the model width of gpt is 128; good: at most 32, the core's max_length"),
     (lambda folder: default_workload(0, "x" * 200), "the text is 200 tokens; good: 1 to 128"),
     (lambda folder: default_workload(0, "100 %"), "characters that the model does not know"),
 ])
