@@ -47,8 +47,9 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
     with np.errstate(all="ignore"):  # an overflow shows in the results
         runs = [layer.run(w) | {"input": w} for w in windows]
     for run in runs:
-        for stage in run.keys() - {"logits"}:  # masked logits are -inf; NaN or inf among the others shows in probs
-            check_finite(run[stage], f"{stage} of {name}")
+        for stage, values in run.items():
+            if stage != "logits":  # masked logits are -inf; what is not finite among the others shows in probs
+                check_finite(values, f"{stage} of {name}")
     rows = {stage: np.concatenate([run[stage] for run in runs]).astype(np.float64)
             for stage in runs[0] if stage not in ("logits", "probs")}
 
