@@ -24,14 +24,12 @@ from litex.soc.integration.soc_core import SoCCore
 from litex.soc.interconnect.csr import CSRStorage
 from migen import *
 
+from litenorm.soc.options import CPU_VARIANTS, MAIN_RAM_SIZE
+
 # Packages of LiteX's C library that the firmware links, in the order in which they are built.
 SOFTWARE_PACKAGES = ("libc", "libcompiler_rt", "libbase")
 
-# Variants of VexRiscv that run the firmware. `minimal` has no multiplier and no interrupts worth the name: it hangs.
-CPU_VARIANTS = ("lite", "standard", "full", "imac")
-
 MAIN_RAM_BASE = 0x4000_0000  # bytes, where the CPU starts
-MAIN_RAM_SIZE = 16 * 2**20   # bytes, holds firmware, a workload image and its activations
 SRAM_SIZE = 16 * 2**10       # bytes, the stack
 
 # A nominal figure: it only decides what the firmware calls a second.
