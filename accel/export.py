@@ -40,9 +40,12 @@ def verilog(config, name="litenorm"):
     )
 
 
-def main(argv):
-    """Run the command; returns the exit code. ValueError and OSError say in one line what was wrong."""
-    parser = argparse.ArgumentParser(
+def main(argv, parser_class=argparse.ArgumentParser):
+    """Run the command with a parser of that class; returns the exit code.
+
+    ValueError and OSError say in one line what was wrong.
+    """
+    parser = parser_class(
         prog="litenorm verilog",
         description="Write the core as one Verilog file.",
         epilog="example: litenorm verilog --op softmax --lanes 4 --max-length 512 -o build/rtl",

@@ -27,6 +27,7 @@ from litenorm.firmware import generate
 from litenorm.nn import image
 from litenorm.sim.cache import build_dir, cached, digest, locked
 from litenorm.sim.errors import BuildError, MissingTool
+from litenorm.soc.options import IMAGE_OFFSET
 
 # Programs of the system and the Debian packages that hold them.
 TOOLS = {
@@ -161,6 +162,7 @@ def without_comments(verilog):
 
 def build_simulation(soc, trace, stage):
     """Verilate the SoC and compile it with the test bench; returns the program's path. `trace` builds in FST traces."""
+    # Also when the program is there already: it is keyed by Verilator's version, so that an upgrade builds it again.
     check_tools(["verilator"])
     gateware = soc / "gateware"
     sources = [gateware / source for source in json.loads((gateware / "sources.json").read_text())]
@@ -202,7 +204,7 @@ def build_firmware(soc, sources, config, stage):
         write_changed(include / "litenorm_image.h", image.c_header())
         run_tool("compiling the firmware", [
             "make", "-j2", "-f", makefile, f"SOFTWARE={soc / 'software'}", f"OBJECTS={objects}", f"SOURCES={sources}",
-            f"INCLUDES_EXTRA={include}",
+            f"INCLUDES_EXTRA={include}", f"IMAGE_OFFSET={IMAGE_OFFSET}",
         ], objects)
     return objects / "firmware.bin"
 

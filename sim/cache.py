@@ -13,8 +13,11 @@ from pathlib import Path
 
 
 def build_dir(name=""):
-    """Return the folder of build products: ``$LITENORM_BUILD`` or ``build`` in the current folder, plus ``name``."""
-    return Path(os.environ.get("LITENORM_BUILD", "build")).resolve() / name
+    """Return the folder of build products, plus ``name``.
+
+    It is ``$LITENORM_BUILD``, or ``build`` in the current folder when that is not set or empty.
+    """
+    return Path(os.environ.get("LITENORM_BUILD") or "build").resolve() / name
 
 
 def digest(*parts):

@@ -68,6 +68,8 @@ class LayerReport:
                        f"{self.layernorm_sum_errors} of {self.layernorm_rows}")
         checks.add_row(f"cosine to the float32 layer (at least {MIN_COSINE})", f"{self.cosine_fp32:.5f}")
         console.print(checks)
+        if len(paths) == 2:
+            console.print("elements and rows are those of both runs together: with the core and with the C twin")
 
         table = Table(title="clock cycles, counted by the SoC's own timer")
         table.add_column("operation")

@@ -5,6 +5,8 @@
 //
 //     Vsim --limit CYCLES --input FILE [--trace FILE.fst]
 //
+// SIGTERM and SIGINT end it after the current clock cycle with a whole trace, and exit code 0 as otherwise.
+//
 // stdout is what the UART sends, byte for byte. stderr carries the status, one line each:
 //     cycles N               now and then
 //     end exit CODE N        the firmware wrote its exit code
@@ -12,6 +14,7 @@
 // The memories are read from *.init files in the current folder when the simulation starts.
 
 #include <cinttypes>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,6 +28,10 @@
 #endif
 
 double sc_time_stamp() { return 0; }
+
+static volatile std::sig_atomic_t stopped = 0;
+
+static void stop(int) { stopped = 1; }
 
 static std::string read_file(const char* path) {
     std::string text;
@@ -47,6 +54,11 @@ int main(int argc, char** argv) {
         if (!strcmp(argv[i], "--input")) input = read_file(argv[i + 1]);
         if (!strcmp(argv[i], "--trace")) trace = argv[i + 1];
     }
+
+    struct sigaction action = {};
+    action.sa_handler = stop;  // without SA_RESTART: a write to a full pipe, which nobody may read any more, ends
+    sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGINT, &action, nullptr);
 
     VerilatedContext context;
     Vsim top{&context};
@@ -75,7 +87,7 @@ int main(int argc, char** argv) {
     top.serial_source_ready = 1;
     top.sys_clk = 0;
     top.eval();
-    for (uint64_t cycle = 0; drain != 0 && !context.gotFinish(); cycle++) {
+    for (uint64_t cycle = 0; drain != 0 && !stopped && !context.gotFinish(); cycle++) {
         // Clock low: the outputs are settled, the inputs change.
         top.serial_sink_valid = talking && sent < input.size();
         top.serial_sink_data = top.serial_sink_valid ? input[sent] : 0;

@@ -10,9 +10,11 @@ A run ends by itself: with the firmware's exit code, by the watchdog on clock cy
 
 import os
 import selectors
+import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,12 +24,13 @@ from litenorm.accel import LiteNormConfig
 from litenorm.sim import build, protocol
 from litenorm.sim.cache import build_dir
 from litenorm.sim.errors import SimulationError, WallTimeout, Watchdog
+from litenorm.sim.output import check_output, replaced
+from litenorm.soc.options import IMAGE_OFFSET, MAIN_RAM_SIZE
 
-IMAGE_OFFSET = 1 << 20        # bytes from the start of main_ram to the workload image; the firmware lies before it
-MAIN_RAM_SIZE = 16 * 2**20    # bytes
 MAX_CONSOLE = 127             # bytes: the firmware's receive buffer, all of the text may arrive before it reads any
 MAX_CYCLES = 4_000_000_000    # about half an hour of simulation
 TIMEOUT = 1800.0              # seconds
+GRACE = 60.0                  # seconds in which a simulation that is ended may write the rest of its trace
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class SimOptions:
     main_ram_size: bytes, a power of two; holds firmware, image, and the firmware's buffers.
     image: workload image, loaded IMAGE_OFFSET bytes after the start of main_ram.
     firmware: folder with C files that have `int main(void)`; None is the project's own firmware.
-    trace: FST file that is written, None for no trace (tracing is about ten times slower).
+    trace: FST file that is written, None for no trace (tracing is about ten times slower). A run that is ended by a
+        limit, by Ctrl-C or by SIGTERM leaves the trace up to there.
     timeout: seconds that the simulation may take (building not counted).
     max_cycles: clock cycles after which the watchdog ends the simulation, 0 for no limit.
     """
@@ -59,15 +63,15 @@ class SimOptions:
     def __post_init__(self):
         if not self.console.isascii() or len(self.console) > MAX_CONSOLE:
             raise ValueError(f"console text has {len(self.console)} characters: use at most {MAX_CONSOLE} of ASCII")
-        if self.timeout <= 0:
+        if not self.timeout > 0:  # NaN is refused as well
             raise ValueError(f"timeout is {self.timeout}: use a number of seconds above 0")
         if not 0 <= self.max_cycles < 2**64:
             raise ValueError(f"max_cycles is {self.max_cycles}: use 0 (no limit) to 2^64 - 1")
         if self.image is not None and IMAGE_OFFSET + len(self.image) > self.main_ram_size:
             raise ValueError(f"the image has {len(self.image)} bytes, main_ram leaves room for "
                              f"{self.main_ram_size - IMAGE_OFFSET}: use a larger main_ram_size")
-        if self.trace is not None and not Path(self.trace).absolute().parent.is_dir():
-            raise ValueError(f"{Path(self.trace).parent} is not a folder: name a trace file in an existing folder")
+        if self.trace is not None:
+            check_output(self.trace, "a trace file")
 
 
 @dataclass(frozen=True)
@@ -119,12 +123,16 @@ def run_soc(options, observer=None):
         if options.trace is not None:
             command += ["--trace", "trace.fst"]
         started = time.monotonic()
+        process = None
         try:
-            log, end = _simulate(command, folder, options.timeout, observer)
+            with _running(command, folder) as process:
+                log, end = _follow(process, options.timeout, observer)
         finally:
-            # Written under another name, so that a trace of that name is a whole one; kept also when the run failed.
-            if options.trace is not None and (folder / "trace.fst").exists():
-                _move(folder / "trace.fst", Path(options.trace))
+            # A run that was ended early has its trace, too. A program that crashed or was killed has not closed it.
+            trace = folder / "trace.fst"
+            if process is not None and process.returncode == 0 and trace.exists():
+                with replaced(options.trace) as temporary:
+                    shutil.move(trace, temporary)  # perhaps to another file system
         seconds = time.monotonic() - started
     kind, code, cycles = end
     if kind == "watchdog":
@@ -146,54 +154,54 @@ def main_ram(firmware, image=None):
     return "".join(text)
 
 
-def _move(source, target):
-    """Move a file, by a temporary name in the target's folder, which may be on another file system."""
-    import shutil
-
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        shutil.move(source, temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _simulate(command, folder, timeout, observer):
-    """Run the simulation program; returns the UART's text and (kind, code, cycles) of its end."""
+@contextmanager
+def _running(command, folder):
+    """The simulation program as a Popen. Leaving the `with` ends it: SIGTERM, and SIGKILL after GRACE seconds."""
     process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        try:
+            process.terminate()
+            process.communicate(timeout=GRACE)  # reads on, so that the program does not wait for room in a pipe
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            process.stderr.close()
+
+
+def _follow(process, timeout, observer):
+    """Read what the simulation program says, to its end; returns the UART's text and (kind, code, cycles) of it."""
     deadline = time.monotonic() + timeout
     uart, status = _Lines(), _Lines()
     last, end = "", None
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ, uart)
-            selector.register(process.stderr, selectors.EVENT_READ, status)
-            while selector.get_map():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise WallTimeout(f"the simulation took longer than {timeout:g} s (--timeout sets the limit)",
-                                      uart.text())
-                for key, _ in selector.select(left):
-                    chunk = os.read(key.fd, 1 << 16)
-                    if not chunk:
-                        selector.unregister(key.fileobj)
-                    for line in key.data.feed(chunk):
-                        if key.data is uart:
-                            observer.line(line)
-                            continue
-                        last = line
-                        word, *values = line.split()
-                        if word == "cycles":
-                            observer.cycles(int(values[0]))
-                        elif word == "end":
-                            end = (values[0], int(values[1]), int(values[2]))
-        code = process.wait()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ, uart)
+        selector.register(process.stderr, selectors.EVENT_READ, status)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise WallTimeout(f"the simulation took longer than {timeout:g} s (--timeout sets the limit)",
+                                  uart.text())
+            for key, _ in selector.select(min(left, 60)):
+                chunk = os.read(key.fd, 1 << 16)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                for line in key.data.feed(chunk):
+                    if key.data is uart:
+                        observer.line(line)
+                        continue
+                    last = line
+                    word, *values = line.split()
+                    if word == "cycles":
+                        observer.cycles(int(values[0]))
+                    elif word == "end":
+                        end = (values[0], int(values[1]), int(values[2]))
+    code = process.wait()
     if end is None:
         raise SimulationError(f"the simulation program stopped with code {code} before the firmware exited: {last}",
                               uart.text())

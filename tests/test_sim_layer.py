@@ -64,6 +64,7 @@ def test_a_right_firmware_is_ok(workload, capsys, tmp_path):
     good.show()
     text = capsys.readouterr().out
     assert f"0 of {2 * stages['output'].size}" in text and "layer: ok" in text and "2.0" in text
+    assert "those of both runs together: with the core and with the C twin" in " ".join(text.split())
     cli.write_json(tmp_path / "out.json", data)
     assert json.loads((tmp_path / "out.json").read_text()) == data
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
@@ -74,7 +75,8 @@ def test_without_the_core_there_is_one_path(workload, capsys):
     alone = report(workload, log_of(workload, stages, ("cpu",)), ("cpu",))
     assert alone.ok and alone.json()["cycles"]["accel"] is None
     alone.show()
-    assert "with the core" not in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "with the core" not in text and "both runs" not in text
 
 
 def test_one_wrong_element_is_counted_and_its_stage_named(workload, capsys):

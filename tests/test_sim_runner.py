@@ -2,14 +2,21 @@
 # Copyright (c) 2026 LiteNorm contributors
 """sim/build.py and sim/runner.py: firmware of a few lines on an SoC without the core, limits, caches, errors."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from litenorm.sim import build, cli
-from litenorm.sim.errors import BuildError, MissingTool, ProtocolError, WallTimeout, Watchdog
-from litenorm.sim.runner import IMAGE_OFFSET, MAX_CONSOLE, Observer, SimOptions, main_ram, run_soc
+from litenorm.sim import build, cache, cli
+from litenorm.sim.errors import BuildError, MissingTool, ProtocolError, SimulationError, WallTimeout, Watchdog
+from litenorm.sim.runner import MAX_CONSOLE, Observer, SimOptions, main_ram, run_soc
+from litenorm.soc.options import IMAGE_OFFSET
 
 PROLOGUE = """\
 #include <stdint.h>
@@ -29,7 +36,8 @@ int main(void)
     for (int c; (c = getchar()) != '.';)
         putchar(c);
     putchar('\\n');
-    const volatile uint32_t *image = (const volatile uint32_t *)(MAIN_RAM_BASE + 0x100000);
+    extern const volatile uint32_t _workload[];
+    const volatile uint32_t *image = _workload;
     printf("@image first=%lu second=%lu\\n", (unsigned long)image[0], (unsigned long)image[1]);
     timer0_uptime_latch_write(1);
     printf("@time cycles=%lu\\n", (unsigned long)timer0_uptime_cycles_read());
@@ -130,13 +138,87 @@ def test_bad_crc_is_reported_with_the_log(tmp_path):
     assert error.value.log.startswith("hello\n@tensor")
 
 
+def trace_end(path):
+    """Last time in an FST file: its first block is the header, of type 0 and length 329, then start and end time."""
+    data = path.read_bytes()
+    assert data[:9] == bytes([0]) + (329).to_bytes(8, "big")
+    return int.from_bytes(data[17:25], "big")
+
+
 def test_trace_is_an_fst_file(tmp_path):
     trace = tmp_path / "run.fst"
-    run_soc(options(tmp_path, ECHO, console=".", image=bytes(8), trace=trace))
-    header = trace.read_bytes()[:9]
-    # First block of the format: type 0 (header), length 329, big-endian.
-    assert header == bytes([0]) + (329).to_bytes(8, "big")
+    result = run_soc(options(tmp_path, ECHO, console=".", image=bytes(8), trace=trace))
+    # 10 units of time to a clock cycle, and some cycles after the end for the UART.
+    assert 10 * result.cycles < trace_end(trace) < 10 * result.cycles + 2000
     assert [path.name for path in tmp_path.glob("*fst*")] == ["run.fst"]
+
+
+def test_trace_of_a_run_that_took_too_long_is_whole(tmp_path):
+    trace = tmp_path / "run.fst"
+    with pytest.raises(WallTimeout):
+        run_soc(options(tmp_path, HANG, timeout=2, max_cycles=0, trace=trace))
+    assert trace_end(trace) > 10_000
+    assert [path.name for path in tmp_path.glob("*fst*")] == ["run.fst"]
+
+
+def test_trace_of_a_run_that_is_interrupted_is_whole(tmp_path):
+    class Impatient(Observer):
+        def line(self, text):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_soc(options(tmp_path, HANG, max_cycles=0, trace=tmp_path / "run.fst"), Impatient())
+    assert trace_end(tmp_path / "run.fst") > 10_000
+
+
+def test_no_trace_of_a_simulation_that_was_killed(tmp_path):
+    class Killer(Observer):
+        def line(self, text):
+            run = next(folder for folder in build.build_dir("run").glob("tmp*") if (folder / "trace.fst").exists()
+                       and (folder / "input").read_text() == "killed")
+            for folder in map(Path, Path("/proc").glob("[0-9]*")):
+                try:
+                    if os.readlink(folder / "cwd") == f"{run}":
+                        os.kill(int(folder.name), signal.SIGKILL)
+                except OSError:
+                    pass  # another user's process, or one that has ended
+
+    with pytest.raises(SimulationError, match="stopped with code -9 before the firmware exited"):
+        run_soc(options(tmp_path, HANG, max_cycles=0, console="killed", trace=tmp_path / "run.fst"), Killer())
+    assert not list(tmp_path.glob("*fst*"))
+
+
+def test_sigterm_leaves_no_run_folder(tmp_path):
+    """As `timeout` and a CI server end the command. Not in this process, whose signal handler is pytest's."""
+    build_folder = tmp_path / "build"
+    build_folder.mkdir()
+    for name in ("soc", "libraries", "verilated"):
+        build.build_dir(name).mkdir(parents=True, exist_ok=True)
+        (build_folder / name).symlink_to(build.build_dir(name))
+    command = [sys.executable, "-m", "litenorm.sim.cli", "sim", "--workload", "selftest", "--no-accel"]
+    process = subprocess.Popen(command,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "LITENORM_BUILD": str(build_folder)})
+    try:
+        while not list(build_folder.glob("run/tmp*/input")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+        assert process.stderr.read() == "litenorm: terminated\n"
+    finally:
+        process.kill()
+        process.communicate()
+    assert not list((build_folder / "run").iterdir())
+
+
+@pytest.mark.parametrize("value", ["", None])
+def test_an_empty_build_variable_is_as_none(monkeypatch, tmp_path, value):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LITENORM_BUILD", raising=False)
+    if value is not None:
+        monkeypatch.setenv("LITENORM_BUILD", value)
+    assert cache.build_dir("run") == tmp_path / "build/run"
 
 
 def test_no_run_folder_is_left(tmp_path):
@@ -172,6 +254,8 @@ BAD_OPTIONS = {
     "console": ({"console": "x" * 128}, "has 128 characters: use at most 127"),
     "ascii": ({"console": "ü"}, "use at most 127 of ASCII"),
     "timeout": ({"timeout": 0}, "timeout is 0: use a number of seconds above 0"),
+    "timeout_nan": ({"timeout": float("nan")}, "timeout is nan: use a number of seconds above 0"),
+    "trace_folder": ({"trace": "/"}, "^/ is a folder: name a trace file"),
     "cycles": ({"max_cycles": -1}, "max_cycles is -1: use 0"),
     "image": ({"image": bytes(15 * 2**20 + 1)}, "main_ram leaves room for 15728640"),
     "trace": ({"trace": "/nowhere/x.fst"}, "/nowhere is not a folder"),
@@ -188,9 +272,16 @@ def test_bad_options_raise_value_error(name):
 BAD_COMMANDS = {
     "lanes": (["--lanes", "3"], "lanes is 3; good: 1, 2, 4, 8, 16"),
     "length": (["--max-length", "5000"], "max_length is 5000"),
-    "variant": (["--cpu-variant", "minimal"], "cpu_variant is 'minimal': use one of lite, standard, full, imac"),
     "text": (["--text", "x"], "belong to --workload layer"),
+    "empty_text": (["--text", ""], "belong to --workload layer"),
+    "layer": (["--layer", "0"], "belong to --workload layer"),
+    "lanes_unused": (["--no-accel", "--lanes", "5"], "lanes is 5; good: 1, 2, 4, 8, 16"),
     "json": (["--json", "/nowhere/out.json"], "/nowhere is not a folder"),
+    "json_folder": (["--json", "/"], "/ is a folder: name a JSON file"),
+    "json_device": (["--json", "/dev/null"], "/dev/null is not a regular file: name a JSON file"),
+    "json_sealed": (["--json", "/proc/out.json"], "/proc/out.json cannot be written (No such file"),
+    "trace_folder": (["--trace", "/"], "/ is a folder: name a trace file"),
+    "width": (["--workload", "layer", "--max-length", "32"], "the model width of gpt is 128; good: at most 32"),
 }
 
 
@@ -201,6 +292,39 @@ def test_bad_command_is_one_line_and_exit_1(capsys, name):
     captured = capsys.readouterr()
     assert captured.err.startswith("litenorm: error: ") and captured.err.count("\n") == 1
     assert message in captured.err
+
+
+BAD_ARGUMENTS = {
+    "none": ([], "the following arguments are required: COMMAND (see litenorm --help)"),
+    "variant": (["sim", "--cpu-variant", "minimal"], "argument --cpu-variant: invalid choice: 'minimal'"),
+    "number": (["sim", "--lanes", "x"], "argument --lanes: invalid int value: 'x' (see litenorm sim --help)"),
+    "unknown": (["sim", "--bogus"], "unrecognized arguments: --bogus"),
+    "verilog": (["verilog", "--lanes", "x"], "argument --lanes: invalid int value: 'x' (see litenorm verilog --help)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARGUMENTS)
+def test_bad_arguments_are_one_line_and_exit_2(capsys, name):
+    arguments, message = BAD_ARGUMENTS[name]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"litenorm: error: {message}") and captured.err.count("\n") == 1
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert re.fullmatch(r"litenorm \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_a_file_that_cannot_be_written_is_named_as_the_user_did(tmp_path):
+    """Also when it shows only at the end: the folder has gone meanwhile."""
+    with pytest.raises(OSError, match=r"gone/out.json cannot be written: No such file") as error:
+        cli.write_json(tmp_path / "gone/out.json", {})
+    assert ".out.json" not in str(error.value)
 
 
 def test_missing_tool_is_one_line_and_exit_1(capsys, monkeypatch, tmp_path):
