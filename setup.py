@@ -18,6 +18,9 @@ PACKAGE_DATA = {
     "litenorm.nn": ["data/*"],
 }
 
+# Oldest releases that work, where one older than the pin is often found and has been tried.
+OLDEST = {"numpy": "1.26", "rich": "13.0", "safetensors": "0.4.3", "tokenizers": "0.19"}
+
 
 def packages():
     """Map each import name to its folder: `accel` to `litenorm.accel`, and the same for folders inside it."""
@@ -30,10 +33,15 @@ def packages():
 
 
 def requirements(name):
-    """The direct requirements: the lines of the first paragraph of a requirements file."""
+    """The direct requirements: the lines of the first paragraph of a requirements file, `==` relaxed to `>=`.
+
+    The exact pins are for this repository's own environment, which installs from the files. `pip install .` goes into
+    environments that have their own LiteX, and must not replace it when it is as new or newer.
+    """
     direct = (HERE / name).read_text().split("\n\n")[0]
     lines = (line.split("#")[0].strip() for line in direct.splitlines())
-    return [line for line in lines if line and not line.startswith(("-r", "setuptools"))]
+    pins = [line.split("==") for line in lines if line and not line.startswith(("-r", "setuptools"))]
+    return [f"{package}>={OLDEST.get(package, release)}" for package, release in pins]
 
 
 setup(
@@ -49,7 +57,7 @@ setup(
     extras_require={
         "test": requirements("requirements-test.txt"),
         # Training of the small GPT, and comparison of a checkpoint with its own framework.
-        "models": ["torch==2.13.0"],
+        "models": ["torch>=2.13.0"],
     },
     entry_points={"console_scripts": ["litenorm = litenorm.sim.cli:main"]},
 )
