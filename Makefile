@@ -9,6 +9,10 @@ LITENORM := .venv/bin/litenorm
 # Test processes: one per core of the smallest machine that the suite is meant for.
 JOBS ?= 2
 
+# The matrices are small and the test processes fill the cores: OpenBLAS's own threads would only spin beside them.
+OPENBLAS_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS
+
 .PHONY: help demo compare test lint setup setup-test clean
 
 help:
