@@ -69,7 +69,7 @@ class LayerReport:
         checks.add_row(f"cosine to the float32 layer (at least {MIN_COSINE})", f"{self.cosine_fp32:.5f}")
         console.print(checks)
         if len(paths) == 2:
-            console.print("elements and rows are those of both runs together: with the core and with the C twin")
+            console.print("counts of both runs together: with the core and with the C twin")
 
         table = Table(title="clock cycles, counted by the SoC's own timer")
         table.add_column("operation")

@@ -64,7 +64,7 @@ def test_a_right_firmware_is_ok(workload, capsys, tmp_path):
     good.show()
     text = capsys.readouterr().out
     assert f"0 of {2 * stages['output'].size}" in text and "layer: ok" in text and "2.0" in text
-    assert "those of both runs together: with the core and with the C twin" in " ".join(text.split())
+    assert "counts of both runs together: with the core and with the C twin" in " ".join(text.split())
     cli.write_json(tmp_path / "out.json", data)
     assert json.loads((tmp_path / "out.json").read_text()) == data
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
