@@ -12,6 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from litenorm.accel.formats import FORMATS
+from litenorm.bench.peers import tflite
 from litenorm.nn.image import stage_crc, write_image
 from litenorm.nn.quantize import cosine
 from litenorm.sim.errors import ProtocolError
@@ -40,6 +42,7 @@ class LayerReport:
     cosine_fp32: float
     cycles: dict
     wrong_stages: dict
+    usual: dict
     result: SimResult
 
     @property
@@ -51,7 +54,7 @@ class LayerReport:
     def json(self):
         fields = ("ok", "mismatches", "elements", "softmax_rows", "softmax_sum_errors", "layernorm_rows",
                   "layernorm_sum_errors", "cosine_fp32", "cycles")
-        return {"workload": "layer"} | {field: getattr(self, field) for field in fields}
+        return {"workload": "layer"} | {field: getattr(self, field) for field in fields} | {"tflite_s8": self.usual}
 
     def show(self):
         """Print the report."""
@@ -64,6 +67,9 @@ class LayerReport:
                        f"{self.mismatches} of {self.elements}")
         checks.add_row("rows of softmax whose sum is not exactly T",
                        f"{self.softmax_sum_errors} of {self.softmax_rows}")
+        checks.add_row("  the same logits through TFLite's int8 softmax: rows whose sum is not 1",
+                       f"{self.usual['sum_errors']} of {self.usual['rows']}")
+        checks.add_row("  the largest of these errors", f"{self.usual['worst']:.4f}")
         checks.add_row("rows of LayerNorm whose sum is not exactly 0",
                        f"{self.layernorm_sum_errors} of {self.layernorm_rows}")
         checks.add_row(f"cosine to the float32 layer (at least {MIN_COSINE})", f"{self.cosine_fp32:.5f}")
@@ -88,6 +94,24 @@ class LayerReport:
             console.print(f"first tensor that differs {PATHS[path]}: {stage}")
         console.print(describe_run(self.result))
         console.print(f"layer: {'ok' if self.ok else 'FAILED'}")
+
+
+def usual_softmax(block, logits, valid):
+    """What the usual arithmetic makes of the layer's logits: TFLite's int8 softmax, sums of its rows.
+
+    block   nn.block.Block;  logits  int [H][T][T] of its reference;  valid  tokens that are not padding
+    returns dict: rows, sum_errors (rows whose codes do not add up to 1.0), worst (largest |sum - 1|)
+
+    As a quantizer would, all logits share one scale: that of the largest magnitude to 127.
+    """
+    lengths = block.lengths(logits.shape[1], valid)[:valid]
+    largest = max(int(np.abs(logits.astype(np.int64)).max()), 1)
+    x = np.rint(logits * (127 / largest)).astype(np.int64)
+    scale = block.scale.real * largest / 127
+    defects = [np.abs(tflite.softmax_s8(x[:, i, :length], scale).sum(axis=1) / FORMATS["tfl_s8"].total - 1)
+               for i, length in enumerate(lengths)]
+    return {"rows": sum(map(len, defects)), "sum_errors": sum(int(np.count_nonzero(d)) for d in defects),
+            "worst": float(np.max(defects))}
 
 
 def show_ratio(cpu, accel):
@@ -147,7 +171,8 @@ def compare(workload, stages, paths, result):
             counts[count] += record[count]
     real = expected[:valid] * np.float64(block.output_scale)
     return LayerReport(block.name, expected.shape, mismatches, elements, cycles=cycles,
-                       cosine_fp32=cosine(real, workload.real[:valid]), wrong_stages=wrong, result=result, **counts)
+                       cosine_fp32=cosine(real, workload.real[:valid]), wrong_stages=wrong, result=result,
+                       usual=usual_softmax(block, stages["logits"], valid), **counts)
 
 
 def run_layer(options, checkpoint=None, layer=0, text=None, observer=None):

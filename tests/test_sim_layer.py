@@ -9,17 +9,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from litenorm.accel.scale import Scale
 from litenorm.nn.image import stage_crc
 from litenorm.nn.testing import random_block, random_input
 from litenorm.sim import cli, protocol
 from litenorm.sim.errors import ProtocolError
-from litenorm.sim.layer import OPERATIONS, compare
+from litenorm.sim.layer import OPERATIONS, compare, usual_softmax
 from litenorm.sim.runner import SimResult
 
 ROWS, SEED = 5, 11
 COUNTS = "softmax_rows=10 softmax_sum_errors=0 layernorm_rows=10 layernorm_sum_errors=0"
 KEYS = ["workload", "ok", "mismatches", "elements", "softmax_rows", "softmax_sum_errors", "layernorm_rows",
-        "layernorm_sum_errors", "cosine_fp32", "cycles"]
+        "layernorm_sum_errors", "cosine_fp32", "cycles", "tflite_s8"]
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +139,13 @@ def test_missing_output_is_an_error(workload):
 def test_error_record_is_an_error(workload):
     with pytest.raises(ProtocolError, match="reported error -5: bad_image"):
         report(workload, "@error code=-5 text=bad_image")
+
+
+def test_the_usual_softmax_is_reported_beside(workload):
+    """A flat row of 384 logits adds up to 1.5 in TFLite's int8 arithmetic; the row's own sum is what is counted."""
+    stages = workload.block.run(workload.x)
+    usual = report(workload, log_of(workload, stages)).json()["tflite_s8"]
+    assert usual["rows"] == workload.block.heads * ROWS
+    assert 0 < usual["sum_errors"] <= usual["rows"] and usual["worst"] > 0
+    flat = SimpleNamespace(lengths=lambda rows, valid: [384] * rows, scale=Scale.from_real(0.01))
+    assert usual_softmax(flat, np.zeros((2, 3, 384), np.int16), 3) == {"rows": 6, "sum_errors": 6, "worst": 0.5}
