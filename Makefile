@@ -13,13 +13,15 @@ JOBS ?= 2
 OPENBLAS_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS
 
-.PHONY: help demo compare test lint setup setup-test clean
+.PHONY: help demo compare test lint soak faults setup setup-test clean
 
 help:
 	@echo "make demo    run one transformer layer on the simulated SoC and compare it with the NumPy reference"
 	@echo "make compare run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
 	@echo "make test    run all tests"
 	@echo "make lint    run ruff"
+	@echo "make soak    compare 10^8 elements of random and adversarial rows with the model; ARGS=\"--elements 1e9 --seed 2\""
+	@echo "make faults  flip 20 000 single bits in the core's registers and memories; ARGS=\"--upsets 1e5 --seed 2\""
 	@echo "make setup   only set up: Debian packages and the Python environment in .venv"
 	@echo "make clean   remove build/ and .venv"
 	@echo
@@ -41,6 +43,12 @@ test: setup-test
 
 lint: setup-test
 	@$(PYTHON) -m ruff check .
+
+soak: setup-test
+	@$(PYTHON) -m litenorm.sim.soak $(ARGS)
+
+faults: setup-test
+	@$(PYTHON) -m litenorm.sim.faults $(ARGS)
 
 setup:
 	@.ci/setup run

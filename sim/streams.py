@@ -232,6 +232,10 @@ class Capture:
         first = self.beats["first"] != 0
         if len(last) and not (last[-1] and first[0] and np.array_equal(first[1:], last[:-1])):
             raise HandshakeError(f"{self.port.name}: packets are not framed by first and last")
+        return self.packets_by(last, bits, signed, field)
+
+    def packets_by(self, last, bits=None, signed=False, field="data"):
+        """Return what ``packets`` does, with the last beats of packets marked by ``last``, whatever the framing."""
         lanes = self.lanes(bits, signed, field)
         return [part.reshape(-1) for part in np.split(lanes, np.flatnonzero(last)[:-1] + 1)] if len(last) else []
 
@@ -253,6 +257,7 @@ class Result:
     accepted : per sink, the cycle in which each beat was taken (-1: skipped by a reset).
     events : per watched signal, the cycles in which it was not zero; ``values`` holds what it was.
     resets : a ResetRecord for each reset in the run.
+    hung : the run ended because nothing moved (only a run with flips; others raise).
     """
 
     seed: int
@@ -262,6 +267,7 @@ class Result:
     events: dict
     values: dict
     resets: list = field(default_factory=list)
+    hung: bool = False
 
     def __getitem__(self, source):
         return self.sources[source]

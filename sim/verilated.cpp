@@ -24,6 +24,14 @@ struct Port {
     uint8_t* data;
 };
 
+// A register (depth 1) or a memory, when the model was built with access to them.
+struct StateElement {
+    uint32_t width;  // bits of a word
+    uint32_t depth;  // words
+    uint32_t bytes;  // of Verilator's storage of a word
+    uint8_t* data;
+};
+
 // Provided by the generated glue.
 extern void* glue_new(uint64_t seed, Port* ports);
 extern void glue_free(void* model);
@@ -31,6 +39,8 @@ extern void glue_enter(void* model);  // makes it the thread's current model
 extern void glue_eval(void* model);
 extern bool glue_finished(void* model);
 extern uint32_t glue_ports();
+extern uint32_t glue_states();
+extern void glue_state(void* model, StateElement* elements);
 extern bool glue_trace(void* model, const char* path);
 extern void glue_dump(void* model, uint64_t time);
 
@@ -311,8 +321,17 @@ struct Run {
     uint64_t cycles;  // out
 };
 
+// One bit to be inverted before a cycle.
+struct Flip {
+    uint64_t cycle;
+    uint32_t element, word, bit;
+};
+
 struct Harness {
     void* model = nullptr;
+    std::vector<StateElement> state;
+    std::vector<Flip> flips;
+    bool lenient = false;  // breaches of the handshakes are let pass
     std::vector<Port> ports;
     uint8_t* clock = nullptr;
     uint8_t* reset = nullptr;
@@ -332,7 +351,7 @@ struct Harness {
 
     void eval() { glue_eval(model); }
 
-    std::string state() const {
+    std::string streams() const {
         std::string s;
         for (auto& k : sinks)
             s += "; " + k.name + " " + std::to_string(k.next) + "/" + std::to_string(k.count) + " beats, valid=" +
@@ -350,7 +369,15 @@ struct Harness {
             s += std::string("; ") + ports[w.port].name + "=" + hex(ports[w.port].data, ports[w.port].bytes);
         return s;
     }
-    [[noreturn]] void fail(Code code, const std::string& text) { throw Failure(code, text + state()); }
+    [[noreturn]] void fail(Code code, const std::string& text) { throw Failure(code, text + streams()); }
+    void breach(Code code, const std::string& text) {
+        if (!lenient) fail(code, text);
+    }
+
+    void invert(const Flip& f) {
+        const StateElement& e = state[f.element];
+        e.data[size_t(e.bytes) * f.word + f.bit / 8] ^= uint8_t(1 << f.bit % 8);
+    }
 
     void edge() {
         *clock = 1;
@@ -388,8 +415,8 @@ struct Harness {
     }
 
     void check_ready_independence(Source& k, bool valid_before) {
-        if (valid_before && !*k.valid) fail(PROTOCOL, k.name + ".valid falls when ready rises");
-        if (!valid_before && *k.valid) fail(PROTOCOL, k.name + ".valid waits for ready");
+        if (valid_before && !*k.valid) breach(PROTOCOL, k.name + ".valid falls when ready rises");
+        if (!valid_before && *k.valid) breach(PROTOCOL, k.name + ".valid waits for ready");
     }
 
     void step() {
@@ -405,6 +432,8 @@ struct Harness {
                 k.withdraw();
             }
         }
+        for (auto& f : flips)
+            if (f.cycle == cycle) invert(f);
         // Now and then (always for a consumer that waits for valid) valid is looked at before ready rises: a source
         // may not make valid depend on ready.
         bool probe = (cycle & 15) == 0;
@@ -451,12 +480,12 @@ struct Harness {
         }
         for (auto& k : sources) {
             if (!*k.valid) {
-                if (k.held) fail(PROTOCOL, k.name + ".valid fell before ready");
+                if (k.held) breach(PROTOCOL, k.name + ".valid fell before ready");
                 continue;
             }
             k.take(k.beat.data());
             if (k.held && memcmp(k.beat.data(), k.hold.data(), k.beat_bytes))
-                fail(PROTOCOL, k.name + " changed while it waited for ready: " +
+                breach(PROTOCOL, k.name + " changed while it waited for ready: " +
                                    hex(k.hold.data(), k.beat_bytes) + " became " + hex(k.beat.data(), k.beat_bytes));
             if (*k.ready) {
                 k.held = false;
@@ -464,7 +493,7 @@ struct Harness {
                 k.cycles.push_back(cycle);
                 k.transfers++;
                 progress = cycle;
-                if (k.expect >= 0 && k.transfers > uint64_t(k.expect)) fail(EXTRA, k.name + " gave an extra beat");
+                if (k.expect >= 0 && k.transfers > uint64_t(k.expect)) breach(EXTRA, k.name + " gave an extra beat");
             } else {
                 k.held = true;
                 k.hold.swap(k.beat);
@@ -484,26 +513,26 @@ struct Harness {
 
     void sample(Bus& b) {
         if (!b.active()) {
-            if (b.pending && !b.dead) fail(PROTOCOL, b.name + " withdrew a request before its reply");
+            if (b.pending && !b.dead) breach(PROTOCOL, b.name + " withdrew a request before its reply");
             if (b.pending) b.pending = b.in_burst = false;
-            if (b.in_burst && !*b.pins.cyc) fail(PROTOCOL, b.name + " ended a burst without cti = 7");
+            if (b.in_burst && !*b.pins.cyc) breach(PROTOCOL, b.name + " ended a burst without cti = 7");
             return;
         }
         b.read_request();
         const Request& q = b.request;
         if (!b.pending) return;  // It came in answer to another reply of this cycle: seen in the next one.
-        if (q != b.held) fail(PROTOCOL, b.name + " changed a request before its reply");
-        if (q.cti != 0 && q.cti != 2 && q.cti != 7) fail(PROTOCOL, b.name + " used cti " + std::to_string(q.cti));
-        if (q.cti == 2 && *b.pins.bte) fail(PROTOCOL, b.name + " used bte " + std::to_string(*b.pins.bte));
-        if (q.address % b.width) fail(PROTOCOL, b.name + " used an unaligned address");
+        if (q != b.held) breach(PROTOCOL, b.name + " changed a request before its reply");
+        if (q.cti != 0 && q.cti != 2 && q.cti != 7) breach(PROTOCOL, b.name + " used cti " + std::to_string(q.cti));
+        if (q.cti == 2 && *b.pins.bte) breach(PROTOCOL, b.name + " used bte " + std::to_string(*b.pins.bte));
+        if (q.address % b.width) breach(PROTOCOL, b.name + " used an unaligned address");
         if (b.in_burst) {
             if (q.address != b.next_address)
-                fail(PROTOCOL, b.name + " jumped in a burst, expected " + address(b.next_address));
-            if (q.we != b.burst_we) fail(PROTOCOL, b.name + " changed direction in a burst");
-            if (q.cti == 0) fail(PROTOCOL, b.name + " went on in a burst with cti 0");
+                breach(PROTOCOL, b.name + " jumped in a burst, expected " + address(b.next_address));
+            if (q.we != b.burst_we) breach(PROTOCOL, b.name + " changed direction in a burst");
+            if (q.cti == 0) breach(PROTOCOL, b.name + " went on in a burst with cti 0");
         }
         if (!b.allowed(q.we ? WRITE_RANGES : READ_RANGES))
-            fail(PROTOCOL, b.name + (q.we ? " wrote" : " read") + " outside of the allowed ranges");
+            breach(PROTOCOL, b.name + (q.we ? " wrote" : " read") + " outside of the allowed ranges");
         if (!b.replied) return;
         bool ack = *b.pins.ack;
         b.log.push_back(BusBeat{cycle, q.address, uint32_t(q.sel), q.we, uint8_t(!ack), q.cti, 0});
@@ -595,6 +624,8 @@ Harness* harness_new(uint64_t seed, int clock, int reset) {
     auto* h = new Harness;
     h->ports.resize(glue_ports());
     h->model = glue_new(seed, h->ports.data());
+    h->state.resize(glue_states());
+    glue_state(h->model, h->state.data());
     h->clock = h->ports[clock].data;
     if (reset >= 0) h->reset = h->ports[reset].data;
     return h;
@@ -676,6 +707,7 @@ int harness_run(Harness* h, Run* r) {
         w.values.clear();
     }
     int code = guarded(h, [&] { h->run(*r); });
+    h->flips.clear();
     // The beats belong to the caller and may go away.
     for (auto& k : h->sinks) k.beats = nullptr, k.count = k.next, k.withdraw();
     return code;
@@ -726,6 +758,8 @@ void harness_bus_clear(Harness* h, uint32_t i) {
     h->buses[i].log.clear();
     h->buses[i].beats = 0;
 }
+void harness_flip(Harness* h, const Flip* flip) { h->flips.push_back(*flip); }
+void harness_lenient(Harness* h, int on) { h->lenient = on; }
 uint64_t harness_reset_count(Harness* h) { return h->reset_log.size(); }
 void harness_reset_take(Harness* h, uint64_t* log) { memcpy(log, h->reset_log.data(), 8 * h->reset_log.size()); }
 

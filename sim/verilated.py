@@ -29,7 +29,7 @@ import numpy as np
 from litenorm.sim.cache import build_dir, cached, digest
 from litenorm.sim.errors import BuildError, MissingTool, SimulationError
 from litenorm.sim.streams import Capture, HandshakeError, HangError, ResetRecord, Result, Stall, StreamPort, subseed
-from litenorm.sim.verilog import convert, named_signals, to_verilog
+from litenorm.sim.verilog import convert, named_signals, state_elements, to_verilog
 from litenorm.sim.wishbone import BEAT_DTYPE, BUS_INPUTS, BUS_OUTPUTS, RANGE_LISTS, BusPort
 
 # Compilation -------------------------------------------------------------------------------------
@@ -44,6 +44,10 @@ _GLUE = """\
 #include "verilated_vcd_c.h"
 #endif
 struct Port { const char* name; uint32_t width, bytes, output; uint8_t* data; };
+struct StateElement { uint32_t width, depth, bytes; uint8_t* data; };
+#if WITH_STATE
+#include "Vdut___024root.h"
+#endif
 struct Context : VerilatedContext {
     Context(uint64_t seed) {
         randReset(2);
@@ -80,6 +84,16 @@ void glue_enter(void* m) { Verilated::threadContextp(&model(m)->context); }
 void glue_eval(void* m) { model(m)->top.eval(); }
 bool glue_finished(void* m) { return model(m)->context.gotFinish(); }
 uint32_t glue_ports() { return @COUNT@; }
+uint32_t glue_states() { return @STATES@; }
+void glue_state(void* m_, StateElement* elements) {
+    Model* m = model(m_);
+#if WITH_STATE
+    const StateElement table[] = {
+@STATE@
+    };
+    for (const StateElement& element : table) *elements++ = element;
+#endif
+}
 bool glue_trace(void* m, const char* path) {
 #if VM_TRACE
     model(m)->top.trace(&model(m)->tracer, 99);
@@ -116,7 +130,7 @@ def _verilator():
     return version, Path(root) / "include"
 
 
-def _compile(verilog, top, ports, trace):
+def _compile(verilog, top, ports, trace, state=()):
     """Return the path of the shared library of one Verilog module, compiled on the first call."""
     version, include = _verilator()
     runtime_source = Path(__file__).with_name("verilated.cpp")
@@ -133,15 +147,21 @@ def _compile(verilog, top, ports, trace):
 
     table = "".join(f'        {{"{name}", {len(s)}, sizeof(m->top.{name}), {int(output)}, (uint8_t*)&m->top.{name}}},\n'
                     for name, (s, output) in ports.items())
-    glue = _GLUE.replace("@PORTS@\n", table).replace("@COUNT@", str(len(ports)))
+    glue = _GLUE.replace("@PORTS@\n", table).replace("@COUNT@", str(len(ports))).replace("@STATES@", str(len(state)))
+    members = "".join(
+        f"        {{{e.width}, {e.depth}, uint32_t(sizeof({m}) / {e.depth}), (uint8_t*)&{m}}},\n" for e in state
+        if (m := f"m->top.rootp->{top}__DOT__{e.name.replace('__', '___05F')}"))
+    glue = glue.replace("@STATE@\n", members).replace("WITH_STATE", str(int(bool(state))))
+    public = "`verilator_config\n" + "".join(f'public_flat_rw -module "{top}" -var "{e.name}"\n' for e in state)
 
     def make_model(folder):
         runtime = cached(build_dir("verilated"), f"runtime-{runtime_key}", make_runtime)
         (folder / f"{top}.v").write_text(verilog)
         (folder / "glue.cpp").write_text(glue)
+        (folder / "state.vlt").write_text(public)
         _call(["verilator", "--cc", "--prefix", "Vdut", "--top-module", top, "-Mdir", "obj", "-O3", "--x-assign",
                "unique", "--x-initial", "unique", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-               *(["--trace"] if trace else []), f"{top}.v"], cwd=folder)
+               *(["--trace"] if trace else []), "state.vlt", f"{top}.v"], cwd=folder)
         sources = sorted((folder / "obj").glob("*.cpp"))
         for stem, chosen, level in (("slow", [s for s in sources if "__Slow" in s.name], "-O0"),
                                     ("fast", [s for s in sources if "__Slow" not in s.name], "-O2")):
@@ -188,6 +208,11 @@ class _Run(ctypes.Structure):
                 ("resets", ctypes.c_uint64), ("until", ctypes.c_int64), ("cycles", ctypes.c_uint64)]
 
 
+class _Flip(ctypes.Structure):
+    _fields_ = [("cycle", ctypes.c_uint64), ("element", ctypes.c_uint32), ("word", ctypes.c_uint32),
+                ("bit", ctypes.c_uint32)]
+
+
 _H, _U32, _U64, _I64, _INT, _P, _S = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int64, ctypes.c_int,
                                       ctypes.c_void_p, ctypes.c_char_p)
 _STREAM = [_H, _S, _U32, _U32, ctypes.POINTER(_Field), _U32, _U32, _U32]
@@ -220,6 +245,8 @@ _FUNCTIONS = {
     "bus_count": (_U64, [_H, _U32]),
     "bus_take": (None, [_H, _U32, _P]),
     "bus_clear": (None, [_H, _U32]),
+    "flip": (None, [_H, ctypes.POINTER(_Flip)]),
+    "lenient": (None, [_H, _INT]),
     "reset_count": (_U64, [_H]),
     "reset_take": (None, [_H, _P]),
 }
@@ -260,13 +287,14 @@ class SignalDut:
     memory : the ``wishbone.Memory`` behind all buses.
     trace : path of a VCD file to write, or None; complete after ``close``. A fresh run begins it anew.
     seed : seed of the power-up values of everything that has no initial value.
+    state : make registers and memories writable, for ``flip``; slower.
 
     Names are Verilog port names. ``sys_clk`` and ``sys_rst`` are driven by the harness. Raises MissingTool;
     BuildError when a tool refuses the Verilog; KeyError for an unknown port.
     """
 
     def __init__(self, module, inputs=(), outputs=(), buses=None, memory=None, name=None, regs_init=True, trace=None,
-                 seed=0):
+                 seed=0, state=False):
         if buses and memory is None:
             raise ValueError("buses need a memory: litenorm.sim.wishbone.Memory(base, size)")
         self.memory = memory
@@ -286,7 +314,8 @@ class SignalDut:
         self._index = {port: i for i, port in enumerate(self.ports)}
         self._handle = None
         self.trace = trace
-        self._library = _load(_compile(self.verilog, self.name, self.ports, trace is not None))
+        self.state = state_elements(self.verilog, self.ports) if state else []
+        self._library = _load(_compile(self.verilog, self.name, self.ports, trace is not None, self.state))
         self.power_up(seed)
 
     def power_up(self, seed=0):
@@ -399,6 +428,17 @@ class SignalDut:
         """Hold ``sys_rst`` high for a number of cycles."""
         self._check(self._library.harness_reset(self._live, cycles))
 
+    def flip(self, cycle, element, bit, word=0):
+        """Invert one bit of ``state[element]`` (of its word ``word``) before ``cycle`` of a run; see ``cycle``."""
+        e = self.state[element]
+        if not (0 <= bit < e.width and 0 <= word < e.depth):
+            raise ValueError(f"{e.name} has {e.depth} words of {e.width} bits: there is no bit {bit} of word {word}")
+        self._library.harness_flip(self._live, ctypes.byref(_Flip(cycle, element, word, bit)))
+
+    def lenient(self, on=True):
+        """Let a model go on that breaks the rules of its handshakes, until it hangs; until the next ``power_up``."""
+        self._library.harness_lenient(self._live, int(on))
+
     def run_until(self, name, max_cycles=1_000_000):
         """Run to the end of the first cycle in which port ``name`` is not zero and return the cycles it took.
 
@@ -454,7 +494,7 @@ class StreamDut(SignalDut):
             self._library.harness_add_watch(self._live, self._index[name])
 
     def run(self, beats, stall=None, seed=0, expect=None, after=None, reset_at=(), reset_cycles=1, fresh=True,
-            max_cycles=100_000_000, hang_cycles=20_000, idle_cycles=4096, tail_cycles=64):
+            max_cycles=100_000_000, hang_cycles=20_000, idle_cycles=4096, tail_cycles=64, flips=()):
         """Feed the sinks, drain the sources and return a Result.
 
         Parameters
@@ -468,6 +508,8 @@ class StreamDut(SignalDut):
         reset_at : cycles at which ``sys_rst`` is pulsed for ``reset_cycles``. A packet that a sink was sending is cut;
             the sink goes on with its next packet.
         fresh : power the model up anew; False goes on from the state of the last run.
+        flips : (cycle, element, bit, word) of bits to invert: see ``flip``. With flips, handshakes are not checked, and
+            a run that hangs ends with what it gave so far and ``hung`` set in its Result.
 
         Raises HandshakeError, HangError (no transfer for ``hang_cycles`` though work is left, or ``max_cycles``
         reached) with cycle, seed and the state of all streams; ValueError for beats that do not fit.
@@ -500,7 +542,14 @@ class StreamDut(SignalDut):
         resets = np.array(sorted(reset_at), np.uint64)
         run = _Run(max_cycles, hang_cycles, idle_cycles, tail_cycles, reset_cycles, resets.ctypes.data, len(resets),
                    -1, 0)
-        self._check(library.harness_run(handle, ctypes.byref(run)))
+        if flips:
+            self.lenient()
+        for flip in flips:
+            self.flip(*flip)
+        code = library.harness_run(handle, ctypes.byref(run))
+        hung = bool(flips) and _ERRORS.get(code) is HangError
+        if not hung:
+            self._check(code)
         sources, events, values = {}, {}, {}
         for i, (name, port) in enumerate(self.sources.items()):
             count = library.harness_source_count(handle, i)
@@ -518,7 +567,7 @@ class StreamDut(SignalDut):
             counts = dict(zip(names, counts, strict=True))
             records.append(ResetRecord(cycle, {k: counts[k] for k in self.sinks},
                                        {k: counts[k] for k in self.sources}))
-        return Result(seed, run.cycles, sources, accepted, events, values, records)
+        return Result(seed, run.cycles, sources, accepted, events, values, records, hung)
 
 
 __all__ = ["Capture", "HandshakeError", "HangError", "ResetRecord", "Result", "SignalDut", "Stall", "StreamDut",

@@ -4,6 +4,7 @@
 """Verilog of a Migen or LiteX module, by LiteX's own generator and the same on every call."""
 
 import re
+from typing import NamedTuple
 
 from litex.gen import LiteXContext
 from litex.gen.fhdl import verilog as litex_verilog
@@ -68,6 +69,38 @@ def convert(module, name, ios, regs_init=True):
     text = re.sub(r"\n{3,}", "\n\n", text).lstrip()
     ports = {out.ns.get_name(signal): signal for signal in ios}
     return text, dict(sorted(ports.items()))
+
+
+class StateElement(NamedTuple):
+    """A register (depth 1) or a memory of a module: bits of a word, words."""
+
+    name: str
+    width: int
+    depth: int
+
+
+def state_elements(text, ports=()):
+    """Return the list of StateElements of the text that ``convert`` gives: what a clock edge writes.
+
+    Read registers of a memory's write port that nothing reads are left out, as a synthesizer would, and so are the
+    registers that are ``ports`` themselves.
+    """
+    declared = {}
+    for signed_width, name, depth in re.findall(r"^(?:output )?reg\s+(?:signed\s+)?(\[\d+:0\])?\s*(\w+)(\[0:\d+\])?",
+                                                text, flags=re.M):
+        width = int(signed_width[1:-3]) + 1 if signed_width else 1
+        declared[name] = StateElement(name, width, int(depth[3:-1]) + 1 if depth else 1)
+    written = set()
+    for block in re.findall(r"^always @\(posedge \w+\) begin\n(.*?)^end", text, flags=re.M | re.S):
+        written.update(re.findall(r"^\s*(\w+)(?:\[[^<]*\])? <=", block, flags=re.M))
+    for name in sorted(written):
+        if name in ports:
+            written.discard(name)
+        reads = re.findall(rf"^assign (\w+) = {name};", text, flags=re.M)
+        if len(reads) == 1 and len(re.findall(rf"\b{name}\b", text)) == 3 and \
+                len(re.findall(rf"\b{reads[0]}\b", text)) == 2:
+            written.discard(name)
+    return [declared[name] for name in sorted(written)]
 
 
 def named_signals(ios, what):

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""The fault campaign: bits flip where and when they are said to, and what comes of it is told apart."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from litex.gen import *
+from litex.soc.interconnect import stream
+from migen import *
+
+from litenorm.accel import LiteNorm
+from litenorm.sim import faults
+from litenorm.sim.faults import CoreTarget, Outcome, PeripheralTarget, Upset, campaign
+from litenorm.sim.verilated import StreamDut
+from litenorm.sim.verilog import StateElement, state_elements
+
+SEED = 1
+
+
+@pytest.fixture(scope="module")
+def core():
+    return CoreTarget(4, SEED)
+
+
+@pytest.fixture(scope="module")
+def peripheral():
+    return PeripheralTarget(4, SEED)
+
+
+def element(target, name):
+    """Index of the state element whose name ends with `name`."""
+    found = [i for i, e in enumerate(target.state) if re.search(rf"(^|_){name}$", e.name)]
+    assert len(found) == 1, [e.name for e in target.state]
+    return found[0]
+
+
+# Flips -------------------------------------------------------------------------------------------------------
+
+
+class Delay(LiteXModule):
+    """Each beat leaves two cycles later, with a table's entry 3 (100) and twice a constant register (7) added."""
+
+    def __init__(self):
+        self.sink = stream.Endpoint([("data", 16)])
+        self.source = stream.Endpoint([("data", 16)])
+        table = Memory(40, 5, init=[0, 0, 0, 100], name="entries")
+        port = table.get_port(async_read=True, write_capable=True)
+        self.specials += table, port
+        early, late = Signal(16, name="early"), Signal(70, name="late")
+        constant = Signal(8, reset=7)
+        twice = Signal(9)
+        flags = Cat(self.sink.valid, self.sink.first, self.sink.last)
+        for i in range(2):
+            after = Signal(3, name=f"flags{i}")
+            self.sync += after.eq(flags)
+            flags = after
+        self.sync += [
+            early.eq(self.sink.data),
+            late.eq(early << 50),
+            If(self.sink.valid & (self.sink.data == 0xffff), constant.eq(0)),
+        ]
+        self.comb += [
+            port.adr.eq(3),
+            port.we.eq(self.sink.valid & (self.sink.data == 0xffff)),
+            twice.eq(constant << 1),
+            self.sink.ready.eq(1),
+            Cat(self.source.valid, self.source.first, self.source.last).eq(flags),
+            self.source.data.eq(late[50:66] + port.dat_r + twice),
+        ]
+
+
+def test_a_flip_is_seen_in_its_cycle_and_only_there():
+    module = Delay()
+    dut = StreamDut(module, sinks={"sink": module.sink}, sources={"source": module.source}, state=True)
+    index = {e.name: i for i, e in enumerate(dut.state)}
+    shapes = {name: dut.state[i][1:] for name, i in index.items()}
+    assert shapes == {"early": (16, 1), "late": (70, 1), "constant": (8, 1), "entries": (40, 5), "flags0": (3, 1),
+                      "flags1": (3, 1)}
+    values = np.arange(1000, 1040)
+    beats = dut.sinks["sink"].packets(values[None], bits=16)
+
+    def run(*flips):
+        result = dut.run({"sink": beats}, expect={"source": 40}, flips=flips)
+        return result["source"].lanes(16)[:, 0], result["source"].cycles
+
+    good, cycles = run()
+    assert np.array_equal(good, values + 100 + 14)
+    for k in (0, 17, 39):
+        # A register that feeds the output through logic: in the very cycle, and in no other.
+        out, _ = run((cycles[k], index["late"], 50 + 3, 0))
+        assert np.array_equal(np.flatnonzero(out != good), [k]) and out[k] - 114 == values[k] ^ 8
+        # One stage earlier: one cycle later.
+        out, _ = run((cycles[k] - 1, index["early"], 0, 0))
+        assert np.array_equal(np.flatnonzero(out != good), [k]) and out[k] - 114 == values[k] ^ 1
+        # What nothing writes stays: a register from that cycle on, a memory's word too.
+        out, _ = run((cycles[k], index["constant"], 2, 0))
+        assert np.array_equal(out[:k], good[:k]) and np.array_equal(out[k:], good[k:] - 8)
+        out, _ = run((cycles[k], index["entries"], 2, 3))
+        assert np.array_equal(out[:k], good[:k]) and np.array_equal(out[k:], good[k:] - 4)
+        assert np.array_equal(run((cycles[k], index["entries"], 39, 3))[0], good)
+        assert np.array_equal(run((cycles[k], index["entries"], 2, 2))[0], good)
+    # A run without a flip is right again.
+    assert np.array_equal(run()[0], good)
+    with pytest.raises(ValueError, match="no bit 70"):
+        dut.flip(0, index["late"], 70)
+
+
+def test_every_register_and_memory_of_the_core_is_a_target(core):
+    """The number of bits, counted in Migen instead of in the Verilog."""
+    module = LiteNorm(core.config)
+    fragment = module.get_fragment()
+    from migen.fhdl.tools import list_targets
+
+    registers = sum(len(s) for s in list_targets(fragment.sync["sys"]))
+    state = [e for e in core.state if e.depth == 1]
+    read_registers = [e for e in state if e.name.endswith(("_dat0", "_dat1"))]
+    assert sum(e.width for e in state) - sum(e.width for e in read_registers) == registers
+    memories = {e.name: e for e in core.state if e.depth > 1}
+    specials = [s for s in fragment.specials if isinstance(s, Memory)]
+    assert sorted((m.width, m.depth) for m in specials) == sorted(e[1:] for e in memories.values())
+    assert memories["gamma"] == StateElement("gamma", 64, 16)
+    assert not [name for unit, name in campaign(1, jobs=0).names if unit == "other"]
+
+
+def test_state_elements_of_a_text():
+    text = """
+reg     [7:0] a = 8'd0;
+reg  signed  [3:0] b = 4'd0;
+reg           c = 1'd0;
+reg           comb = 1'd0;
+always @(*) begin
+    comb <= c;
+end
+always @(posedge sys_clk) begin
+    a <= 1;
+    if (c) begin
+        b <= 1;
+        c <= comb;
+    end
+end
+reg [9:0] storage[0:31];
+reg [9:0] storage_dat0;
+always @(posedge sys_clk) begin
+	if (we)
+		storage[adr] <= a;
+	storage_dat0 <= storage[adr];
+end
+assign wrport_dat_r = storage_dat0;
+"""
+    assert state_elements("wire wrport_dat_r;\n" + text) == [("a", 8, 1), ("b", 4, 1), ("c", 1, 1), ("storage", 10, 32)]
+
+
+# Outcomes ----------------------------------------------------------------------------------------------------
+
+
+def test_outcomes_of_known_upsets(core):
+    """One upset of each kind whose end follows from where it strikes."""
+    cycles = core.cycles[0]
+
+    def ends(name, bit=0, word=0):
+        e = element(core, name)
+        return {core.upset(Upset(0, e, bit, word, cycle)).kind for cycle in range(0, cycles, 3)}
+
+    # The fraction that is carried from beat to beat: it makes the row's sum.
+    assert "row_error" in ends("normalizer_fraction", 11)
+    # A row too many or too few in a queue.
+    assert "row_error" in ends("exp_buffer_fifo_consume", 0)
+
+
+def test_a_hang_is_found_and_a_reset_ends_it(core):
+    e = element(core, "row_buffer_fifo_level0")
+    outcomes = {core.upset(Upset(w, e, 0, 0, cycle)) for w in range(3) for cycle in range(0, core.cycles[w], 3)}
+    assert Outcome("hung", "reset") in outcomes
+    assert not [o for o in outcomes if o.recovery == "broken"]
+
+
+def test_a_peripheral_always_ends_a_job(peripheral):
+    """Upsets that hang the core end its job with an error code."""
+    e = element(peripheral, "row_buffer_fifo_level0")
+    kinds = [peripheral.upset(Upset(w, e, 0, 0, cycle)).kind for w in range(3) for cycle in range(10, 200, 6)]
+    assert "row_error" in kinds and "hung" not in kinds
+
+
+def test_short_campaign_of_the_core():
+    result = campaign(300, seed=SEED, jobs=0)
+    assert result.upsets == 300 and result.total("masked") > 150 and result.total("row_error") > 5
+    assert result.ok, (result.silent, result.broken)
+    again = campaign(100, seed=SEED, jobs=0, block=7)
+    first = campaign(100, seed=SEED, jobs=0)
+    assert np.array_equal(again.counts, first.counts)
+    rows = {row[0]: row for row in result.by_unit()}
+    assert {"Statistics", "row buffer", "ExpPass", "exp buffer", "RowConstants", "Normalizer", "Requantize",
+            "queues"} <= set(rows)
+    assert sum(row[3].sum() for name, row in rows.items() if name != "all") == rows["all"][3].sum() == 300
+
+
+class Blind(LiteXModule):
+    """The core, but its self-check says nothing."""
+
+    def __init__(self, config):
+        core = self.core = LiteNorm(config)
+        for name in ("config", "sink", "weights", "source", "row_done", "constant_row"):
+            setattr(self, name, getattr(core, name))
+        self.row_error = Signal()
+
+
+def test_without_the_self_check_sums_are_wrong_unseen(monkeypatch):
+    monkeypatch.setattr(faults, "LiteNorm", Blind)
+    target = CoreTarget(4, SEED)
+    kinds = {target.upset(Upset(0, element(target, "normalizer_fraction"), 11, 0, cycle)).kind
+             for cycle in range(0, target.cycles[0], 2)}
+    assert "sum" in kinds and "row_error" not in kinds
+    kinds = {target.upset(Upset(0, element(target, "requantize_valid6"), 0, 0, cycle)).kind
+             for cycle in range(0, target.cycles[0], 2)}
+    assert "framing" in kinds
+
+
+def test_short_campaign_of_the_peripheral():
+    result = campaign(150, seed=SEED, jobs=0, target="peripheral")
+    assert result.upsets == 150 and result.total("masked") > 75 and not result.broken
+    assert result.total("hung") == 0, result.silent
+
+
+# The command -------------------------------------------------------------------------------------------------
+
+
+def test_command(tmp_path, capsys):
+    file = tmp_path / "faults.json"
+    code = faults.main(["--upsets", "60", "--seed", "3", "--jobs", "0", "--json", str(file)])
+    data = json.loads(file.read_text())
+    assert code == (not data["ok"]) and data["upsets"] == 60
+    assert sum(row["masked"] for row in data["registers"]) == data["units"][-1]["masked"]
+    assert "Seed 3, 4 lanes, 60 upsets" in capsys.readouterr().out
+    for bad in (["--upsets", "0"], ["--lanes", "3"], ["--target", "none"], ["--seed", "-1"]):
+        with pytest.raises(SystemExit) as stop:
+            faults.main(bad)
+        assert stop.value.code == 2
+    capsys.readouterr()
+    assert faults.main(["--json", str(tmp_path / "none" / "f.json")]) == 1
+    assert capsys.readouterr().err.startswith("faults: error: ")
+
+
+def test_a_sum_that_is_wrong_unseen_is_exit_code_1(monkeypatch, capsys):
+    monkeypatch.setattr(CoreTarget, "upset", lambda self, upset: Outcome("sum"))
+    assert faults.main(["--upsets", "2", "--jobs", "0"]) == 1
+    assert "2 upsets made a sum" in capsys.readouterr().err
+    monkeypatch.setattr(CoreTarget, "upset", lambda self, upset: Outcome("masked"))
+    assert faults.main(["--upsets", "2", "--jobs", "0"]) == 0
