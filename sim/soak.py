@@ -742,7 +742,7 @@ def rows_of_table(state):
 
 def show(state, console):
     """Print the table and what the numbers are."""
-    console.width = max(console.width, 140)     # as wide as the table, in a pipe too
+    console.width = max(console.width, 152)     # as wide as the table, in a pipe too
     table = Table(box=None, header_style="bold")
     for name in ("operation", "lanes", "rows", "elements", "differ", "sums wrong", "worst ulp", "worst sigma",
                  "inversions", "largest", "argmax", "top lost", "row_error"):
