@@ -227,9 +227,8 @@ def _norm(op, x, eps, length, affine, config):
             raise ValueError("gamma and beta are not built; the config has affine=False")
         if affine.gamma.size != rows.shape[1]:
             raise ValueError(f"gamma has {affine.gamma.size} elements; good: {rows.shape[1]}, the row's length")
-    terms = np.array([eps_term(eps, n) for n in range(1, config.max_length + 1)] if np.ndim(length) else
-                     [eps_term(eps, lengths[0])], np.int64)
-    eps_terms = terms[lengths - 1] if np.ndim(length) else np.broadcast_to(terms, lengths.shape)
+    distinct, index = np.unique(lengths, return_inverse=True)
+    eps_terms = np.array([eps_term(eps, n) for n in distinct.tolist()], np.int64)[index]
     sum_x, sum_xx = moments(rows, lengths)
     carried = op == "layernorm"
     v = variance(lengths, sum_x, sum_xx) if carried else lengths * sum_xx

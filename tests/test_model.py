@@ -222,3 +222,13 @@ def test_scale_registers():
     diff_min = -int(31 * 2**26 / 2**shift)
     assert Scale.from_tflite(multiplier, shift, diff_min) == Scale.from_real(0.05)
     assert eps_term(0.5, 10) == 50
+
+
+def test_eps_is_checked_for_the_lengths_that_occur():
+    """51 bits hold eps * N^2 of these rows, though not that of a row of 1024."""
+    x, lengths = np.array([[1, 2, 3], [4, 5, 6]]), np.array([2, 3])
+    eps = 2.0**45
+    y = model.layernorm(x, eps=eps, length=lengths)
+    assert np.array_equal(y, [model.layernorm(x[0], eps=eps, length=2), model.layernorm(x[1], eps=eps)])
+    with pytest.raises(ValueError, match="eps"):
+        model.layernorm(np.zeros((2, 1024), int), eps=eps, length=np.array([2, 1024]))
