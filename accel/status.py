@@ -20,6 +20,7 @@ class Status(IntEnum):
     BUS_TIMEOUT = 8
     ABORTED = 9
     SELF_CHECK = 10
+    WATCHDOG = 11
 
     @property
     def text(self):
@@ -35,10 +36,11 @@ _TEXT = {
     Status.BAD_ROWS: "the number of rows is 0; nothing was read or written",
     Status.BAD_ALIGNMENT: "an address or stride is not a multiple of the bus word; nothing was read or written",
     Status.OUT_OF_WINDOW: "an address lies outside the DMA window; it was not accessed, earlier rows may be written",
-    Status.BUS_ERROR: "the bus answered with an error; earlier rows may be written",
-    Status.BUS_TIMEOUT: "the bus did not answer in time; earlier rows may be written",
-    Status.ABORTED: "software aborted the job; earlier rows may be written",
+    Status.BUS_ERROR: "the bus answered with an error; the job ended there, earlier rows may be written",
+    Status.BUS_TIMEOUT: "the bus did not answer in time; the access was given up, earlier rows may be written",
+    Status.ABORTED: "software aborted the job; earlier rows may be written, the last one of them in part",
     Status.SELF_CHECK: "the sum of a row was not exact: a fault in the hardware; do not use this job's output",
+    Status.WATCHDOG: "no data moved for too long: a fault in the hardware; the core was reset, rows may be written",
 }
 
 STATUS_BITS = 4

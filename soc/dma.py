@@ -49,6 +49,9 @@ class Burster(LiteXModule):
     answered for `timeout` cycles (waiting for the bus included) is given up and ends it with BUS_TIMEOUT, as does an
     answer that comes from the interconnect's own watchdog (`bus_fault`).
 
+    `stop` cuts a burst: it ends with the access after the one that is open, which has announced that more will come.
+    So the bus is left after two accesses at most, each of `timeout` cycles at most, whatever the slave does.
+
     After an error nothing is issued until reset.
     """
 
@@ -64,7 +67,7 @@ class Burster(LiteXModule):
         self.window_first = Signal(address_bits + 1)  # i: first word that may be accessed
         self.window_end = Signal(address_bits + 1)  # i: first word behind the window
         self.permit = Signal()  # i: a whole burst (or all that is left) can be moved without a pause
-        self.stop = Signal()  # i: begin no more bursts
+        self.stop = Signal()  # i: begin no more bursts, and cut the one that is under way
         self.bus_fault = Signal()  # i: the bus cycle's ack is made up by the interconnect's watchdog
 
         self.busy = Signal()  # o: a transfer is under way
@@ -72,7 +75,8 @@ class Burster(LiteXModule):
         self.beat = Signal()  # o: one word is moved in this cycle
         self.row_last = Signal()  # o: the word is the last of its row
         self.error = Signal()  # o: the transfer ended early, until reset
-        self.code = Signal(STATUS_BITS)  # o: why, a Status
+        # Why, a Status. An error without a reason can only come from a fault in this unit's registers.
+        self.code = Signal(STATUS_BITS, reset=int(Status.SELF_CHECK))  # o
 
         # # #
 
@@ -98,10 +102,11 @@ class Burster(LiteXModule):
         inside = Signal()
         count = Signal(max=max(burst_length, 2))  # words of this burst that are left, minus 1
         burst_end = Signal()
+        cut = Signal()  # stopped: the burst ends with this word
         self.comb += [
             headroom.eq(self.window_end - address),
             inside.eq((address >= self.window_first) & (headroom > 0)),
-            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless))),
+            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless)) | cut),
         ]
 
         # Bus -------------------------------------------------------------------------------------------------
@@ -138,6 +143,7 @@ class Burster(LiteXModule):
         fsm.act("PREPARE",
             self.busy.eq(1),
             NextValue(count, Mux(headroom < burst_length, headroom - 1, burst_length - 1)),
+            NextValue(cut, 0),
             If(~self.stop,
                 If(~inside,
                     *fail(Status.OUT_OF_WINDOW)
@@ -157,6 +163,8 @@ class Burster(LiteXModule):
                 *fail(Status.BUS_TIMEOUT)
             ).Elif(bus.ack,
                 self.beat.eq(1),
+                # Not before: an access stays as it is until its answer.
+                NextValue(cut, self.stop),
                 NextValue(count, count - 1),
                 NextValue(address, address + 1),
                 NextValue(words_left, words_left - 1),
@@ -265,5 +273,5 @@ class WishboneWriter(LiteXModule):
 
 def _share_ports(unit, burster):
     """The burster's control ports are the unit's own."""
-    for name in ("window_first", "window_end", "stop", "bus_fault", "busy", "on_bus", "error", "code"):
+    for name in ("window_first", "window_end", "stop", "bus_fault", "busy", "on_bus", "beat", "error", "code"):
         setattr(unit, name, getattr(burster, name))

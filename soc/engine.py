@@ -20,13 +20,20 @@ GAMMA, BETA, ROW = range(3)
 CYCLES_BITS = 32
 
 
+def default_watchdog(config, bus_timeout):
+    """Cycles without a moving word after which a job is stuck: far above what a core's longest row takes, which is
+    less than 64 cycles an element, and above the timeout of a bus that does not answer."""
+    return bus_timeout + 64 * config.max_length + 4096
+
+
 class Engine(LiteXModule):
     """Runs one job at a time: check, load gamma and beta, rows through the core, report.
 
     config  LiteNormConfig of the core
     core    an `accel.LiteNorm`, or anything with its streams (made resettable and owned by the engine)
     reader, writer  units with the ports of `dma.WishboneReader` and `dma.WishboneWriter` (as the core)
-    watchdog_cycles a job in which nothing moves for so long ends with SELF_CHECK; None: well above what a row takes
+    watchdog_cycles a job in which no word moves into or out of the core or over a bus for so long ends with WATCHDOG;
+             None: see `default_watchdog`. Above the timeout of the buses, which otherwise end it as a stuck core
 
     job      sink, `job_layout()`; held until the job has ended, taken in the cycle of its result
     result   source, `result_layout()`; exactly one for each job, whatever happens
@@ -34,16 +41,23 @@ class Engine(LiteXModule):
     window_base, window_limit  i: first and last byte that may be accessed, taken over when a job begins; a bus word
              is accessed only when all of it lies inside
 
-    Fetching row k+1, computing row k and writing row k-1 overlap. A job that ends early finishes its open bus bursts
-    and begins no more; then reader, writer and core are reset, as after every job, so that the next one finds them
-    as they are after power-up.
+    Fetching row k+1, computing row k and writing row k-1 overlap. A job that ends early leaves the buses within two
+    accesses each. Whenever no rows move reader, writer, core and everything between them are held in reset, so that
+    each job finds them as they are after power-up: nothing of a job that went wrong is left, and no fault of the
+    meantime. Only the contents of memories stay.
+
+    No job hangs. A bus that does not answer is given up by the reader or writer, everything else that stops is found
+    by the watchdog, which counts from the job's begin to its end and asks no state machine whether it may; and a state
+    machine in a state that does not exist goes back to idle.
     """
 
     def __init__(self, config, core, reader, writer, watchdog_cycles=None):
         if reader.data_width != writer.data_width:
             raise ValueError(f"reader has {reader.data_width} bits and writer {writer.data_width}; good: as many each")
         if watchdog_cycles is None:
-            watchdog_cycles = 64 * config.max_length + 4096
+            watchdog_cycles = default_watchdog(config, 0)
+        if watchdog_cycles < 1:
+            raise ValueError(f"watchdog_cycles is {watchdog_cycles}; good: 1 or more cycles")
         data_width = reader.data_width
 
         self.job = job = stream.Endpoint(job_layout())
@@ -72,18 +86,25 @@ class Engine(LiteXModule):
             self.comb += unit.reset.eq(clear)
 
         # Window, in bus words --------------------------------------------------------------------------------
+        # One copy for both units, which registers of the engine hold and the units' reset does not touch.
         shift = log2_int(data_width // 8)
+        self.window_first = Signal.like(reader.window_first)
+        self.window_end = Signal.like(reader.window_end)
         first_byte = Signal(ADDRESS_BITS + 1)  # base rounded up to a word, once its low bits are cut off
         end_byte = Signal(ADDRESS_BITS + 1)
         self.comb += [
             first_byte.eq(self.window_base + (data_width // 8 - 1)),
             end_byte.eq(self.window_limit + 1),
         ]
+        self.sync += If(~self.busy,
+            self.window_first.eq(first_byte >> shift),
+            self.window_end.eq(end_byte >> shift)
+        )
         for unit in (reader, writer):
-            self.sync += If(~self.busy,
-                unit.window_first.eq(first_byte >> shift),
-                unit.window_end.eq(end_byte >> shift)
-            )
+            self.comb += [
+                unit.window_first.eq(self.window_first),
+                unit.window_end.eq(self.window_end),
+            ]
 
         # Memory to core: gamma, beta, rows -------------------------------------------------------------------
         kind = Signal(max=3)
@@ -171,21 +192,25 @@ class Engine(LiteXModule):
         ]
 
         # Watchdog --------------------------------------------------------------------------------------------
-        # Open bus accesses have their own timeouts; this one is for a core that has lost a row.
         self.watchdog = watchdog = WaitTimer(watchdog_cycles)
-        moving = [reader.source, writer.sink]
-        self.comb += watchdog.wait.eq(
-            running & ~reader.on_bus & ~writer.on_bus & ~Reduce("OR", [e.valid & e.ready for e in moving])
-        )
+        moving = Signal()
+        self.comb += [
+            moving.eq(
+                reader.beat | (reader.source.valid & reader.source.ready)
+                | writer.beat | (writer.sink.valid & writer.sink.ready)
+            ),
+            watchdog.wait.eq(self.busy & ~result.valid & ~moving),
+        ]
 
         # Sequence --------------------------------------------------------------------------------------------
-        aborted = Signal()
+        self.aborted = aborted = Signal()
         complete = Signal()
         self.comb += complete.eq(~to_write & ~writer.busy & (rows_checked == job.rows))
         self.fsm = fsm = FSM(reset_state="IDLE")
         self.comb += [
             self.busy.eq(~fsm.ongoing("IDLE")),
             running.eq(fsm.ongoing("RUN")),
+            clear.eq(~running & ~fsm.ongoing("STOP")),
             # Without a running job there is no access to the bus.
             reader.stop.eq(~running),
             writer.stop.eq(~running),
@@ -194,8 +219,10 @@ class Engine(LiteXModule):
         def end(status, state="STOP"):
             return [NextValue(result.code, status), NextState(state)]
 
+        # Migen gives states that do not exist the actions of IDLE; what is loaded while idle was not loaded in them.
         fsm.act("IDLE",
-            If(job.valid,
+            NextState("IDLE"),
+            If(job.valid & ~self.busy,
                 NextValue(self.cycles, 1),
                 NextValue(self.rows_done, 0),
                 NextValue(rows_checked, 0),
@@ -214,21 +241,23 @@ class Engine(LiteXModule):
                 *end(reader.code)
             ).Elif(writer.error,
                 *end(writer.code)
-            ).Elif(core.row_error | watchdog.done,
+            ).Elif(core.row_error,
                 *end(Status.SELF_CHECK)
             ).Elif(complete,
                 *end(Status.OK)
+            ).Elif(watchdog.done,
+                *end(Status.WATCHDOG)
             ).Elif(aborted,
                 *end(Status.ABORTED)
             )
         )
         fsm.act("STOP",
-            If(~reader.on_bus & ~writer.on_bus,
+            # Within two accesses; the watchdog has had its time when it is to blame, and then nothing is waited for.
+            If(~reader.on_bus & ~writer.on_bus | watchdog.done,
                 NextState("END")
             )
         )
         fsm.act("END",
-            clear.eq(1),
             result.valid.eq(1),
             If(result.ready,
                 job.ready.eq(1),

@@ -21,7 +21,7 @@ def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options)
     config       LiteNormConfig of the core; None: the default one
     bus_timeout  cycles without an answer after which a bus access is given up; None: 65536, or half of the SoC's
                  own bus timeout if that is shorter
-    options      further arguments of `LiteNormPeripheral`: burst_length
+    options      further arguments of `LiteNormPeripheral`: burst_length, watchdog_cycles
     returns      the LiteNormPeripheral
 
     The masters are attached to the SoC's cache-coherent `dma_bus` where the CPU has one, else to its main bus; caches
@@ -56,16 +56,18 @@ def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options)
     if bus is soc.bus and hasattr(getattr(soc, "ctrl", None), "bus_error"):
         soc.comb += peripheral.bus_fault.eq(soc.ctrl.bus_error)
 
-    for key, value in constants(config, bus.data_width).items():
+    for key, value in constants(peripheral).items():
         soc.add_constant(f"{name}_{key}", value)
     return peripheral
 
 
-def constants(config, data_width):
-    """What the firmware has to know about a core, name to value, as it appears in `soc.h` behind the peripheral's name.
+def constants(peripheral):
+    """What the firmware has to know about a peripheral, name to value, as in `soc.h` behind the peripheral's name.
 
-    OPS, INPUTS, FORMATS are bit masks over the codes in the mode register.
+    OPS, INPUTS, FORMATS are bit masks over the codes in the mode register. BUS_TIMEOUT and WATCHDOG_CYCLES are the
+    cycles without an answer of the bus, and without a moving word, after which a job is given up.
     """
+    config = peripheral.config
     return {
         "LANES": config.lanes,
         "MAX_LENGTH": config.max_length,
@@ -73,5 +75,7 @@ def constants(config, data_width):
         "INPUTS": inputs_mask(config),
         "FORMATS": formats_mask(config),
         "HAS_AFFINE": int(config.has_affine),
-        "BUS_BYTES": data_width // 8,
+        "BUS_BYTES": peripheral.data_width // 8,
+        "BUS_TIMEOUT": peripheral.bus_timeout,
+        "WATCHDOG_CYCLES": peripheral.watchdog_cycles,
     }

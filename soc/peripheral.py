@@ -14,10 +14,10 @@ from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMAT_BITS, FORMATS
 from litenorm.accel.status import STATUS_BITS, Status
 from litenorm.soc.dma import ROWS_BITS, WishboneReader, WishboneWriter
-from litenorm.soc.engine import CYCLES_BITS, Engine
+from litenorm.soc.engine import CYCLES_BITS, Engine, default_watchdog
 from litenorm.soc.job import ADDRESS_BITS, LENGTH_BITS, OP_BITS, job_layout, max_row_words
 
-VERSION = (0, 1)  # of the registers: major, minor
+VERSION = (0, 2)  # of the registers: major, minor
 MAGIC = 0x4C4E  # "LN"
 
 
@@ -30,15 +30,28 @@ class LiteNormPeripheral(LiteXModule):
     burst_length  longest burst, words. n words take n + 2 cycles: longer bursts fill the bus better, and keep other
                   masters waiting for longer
     bus_timeout   cycles without an answer after which a bus access is given up
+    watchdog_cycles  cycles without a word into or out of the core or over a bus after which a job is given up; more
+                  than bus_timeout; None: `engine.default_watchdog`
     with_csr      add the registers and the interrupt; without, `job`, `abort` and the window are driven by signals
     core          instead of `LiteNorm(config)`, for tests
 
     `read_bus`, `write_bus`: masters. `job`: sink of `job_layout()`, taken when no job runs. `ev.irq`: interrupt.
+    `soft_reset`: i, everything but the window goes back to the state after power-up in this cycle.
+
+    A job's parameters, the window among them, are copied when it starts: registers may be written at any time. Every
+    job that was started ends with one of the two interrupts, exactly once.
+
+    Raises ValueError when a timeout does not fit.
     """
 
     def __init__(self, config, data_width=32, address_width=32, bursting=True, burst_length=64, bus_timeout=65536,
-                 with_csr=True, core=None):
+                 watchdog_cycles=None, with_csr=True, core=None):
+        if watchdog_cycles is None:
+            watchdog_cycles = default_watchdog(config, bus_timeout)
+        if watchdog_cycles <= bus_timeout:
+            raise ValueError(f"watchdog_cycles is {watchdog_cycles}; good: more than bus_timeout, {bus_timeout}")
         self.config = config
+        self.watchdog_cycles = watchdog_cycles
         self.bus_timeout = bus_timeout
         self.data_width = data_width
 
@@ -57,20 +70,24 @@ class LiteNormPeripheral(LiteXModule):
         )
         reader = WishboneReader(self.read_bus, **options)
         writer = WishboneWriter(self.write_bus, **options)
-        self.engine = engine = Engine(config, LiteNorm(config) if core is None else core, reader, writer)
+        self.soft_reset = Signal()
+        self.engine = engine = ResetInserter()(
+            Engine(config, LiteNorm(config) if core is None else core, reader, writer, watchdog_cycles))
         self.comb += [
             reader.bus_fault.eq(self.bus_fault),
             writer.bus_fault.eq(self.bus_fault),
+            engine.reset.eq(self.soft_reset),
         ]
 
         # The job that runs. A queue may take the buffer's place.
-        self.buffer = buffer = stream.Buffer(job_layout())
+        self.buffer = buffer = ResetInserter()(stream.Buffer(job_layout()))
         self.comb += [
+            buffer.reset.eq(self.soft_reset),
             self.job.connect(buffer.sink),
             buffer.source.connect(engine.job),
         ]
         self.idle = Signal()  # o: no job runs or waits
-        self.comb += self.idle.eq(~buffer.source.valid)
+        self.comb += self.idle.eq(~buffer.source.valid & ~engine.busy)
 
         self.abort = engine.abort
         self.result = engine.result
@@ -94,8 +111,13 @@ class LiteNormPeripheral(LiteXModule):
                 description="Write `1` to start the job that the registers describe. Ignored, with `rejected` set, "
                             "while a job runs."),
             CSRField("abort", size=1, pulse=True,
-                description="Write `1` to end the running job; it ends with status ABORTED after the bus bursts that "
-                            "are open. Ignored when no job runs. Wins over `start`."),
+                description="Write `1` to end the running job; it ends with status ABORTED, after two more accesses on "
+                            "each bus at most. Ignored when no job runs. Wins over `start`."),
+            CSRField("reset", size=1, pulse=True,
+                description="Write `1` to reset the core, its bus masters and counters at once, in the middle of a bus "
+                            "access if need be; the running job ends with status ABORTED. For a core that does not "
+                            "obey `abort`. The registers of the job and the interrupts stay as they are, and so do "
+                            "window and lock. Wins over `start` and `abort`."),
         ])
         codes = [(f"0b{int(s):0{STATUS_BITS}b}", s.name, s.text) for s in Status]
         self._status = CSRStatus(description="State of the peripheral and of the last job.", fields=[
@@ -117,9 +139,16 @@ class LiteNormPeripheral(LiteXModule):
         code = Signal(STATUS_BITS)
         constant_row = Signal()
         rejected = Signal()
+        self.ended = Signal()  # a job ends in this cycle
+        self.ended_code = Signal(STATUS_BITS)
+        cut = Signal()  # by the reset
         self.comb += [
             busy.eq(~self.idle),
-            start.eq(self._control.fields.start & ~self._control.fields.abort),
+            self.soft_reset.eq(self._control.fields.reset),
+            cut.eq(self.soft_reset & busy & ~result.valid),
+            self.ended.eq(result.valid | cut),
+            self.ended_code.eq(Mux(cut, int(Status.ABORTED), result.code)),
+            start.eq(self._control.fields.start & ~self._control.fields.abort & ~self.soft_reset),
             job.valid.eq(start & ~busy),
             engine.abort.eq(self._control.fields.abort),
             result.ready.eq(1),
@@ -132,9 +161,9 @@ class LiteNormPeripheral(LiteXModule):
         ]
         self.sync += [
             If(start, rejected.eq(busy)),
-            If(result.valid,
-                code.eq(result.code),
-                constant_row.eq(result.constant_row)
+            If(self.ended,
+                code.eq(self.ended_code),
+                constant_row.eq(result.constant_row & ~cut)
             )
         ]
 
@@ -207,14 +236,25 @@ class LiteNormPeripheral(LiteXModule):
         ]
 
     def add_window_csr(self):
-        self._window_base = CSRStorage(ADDRESS_BITS,
-            description="First byte that the bus masters may access. Taken over when a job starts.")
-        self._window_limit = CSRStorage(ADDRESS_BITS, reset=2**ADDRESS_BITS - 1,
-            description="Last byte that the bus masters may access. Taken over when a job starts.")
-        self.comb += [
+        self._window_base = LockableStorage(ADDRESS_BITS, name="window_base",
+            description="First byte that the bus masters may access. Taken over when a job starts; read-only once "
+                        "`window_lock` is set.")
+        self._window_limit = LockableStorage(ADDRESS_BITS, reset=2**ADDRESS_BITS - 1, name="window_limit",
+            description="Last byte that the bus masters may access. Taken over when a job starts; read-only once "
+                        "`window_lock` is set.")
+        self._window_lock = LockableStorage(name="window_lock", description="Lock of the window.", fields=[
+            CSRField("lock", size=1,
+                description="Write `1` to make `window_base`, `window_limit` and this bit read-only until the SoC is "
+                            "reset. Not cleared by `control.reset`. Reads `1` when locked."),
+        ])
+        locked = self._window_lock.fields.lock
+        self.comb += [storage.locked.eq(locked) for storage in
+                      (self._window_base, self._window_limit, self._window_lock)]
+        # With the job, so that a write to the registers right after the one to `start` is for the next job.
+        self.sync += If(self.job.valid & self.job.ready,
             self.window_base.eq(self._window_base.storage),
-            self.window_limit.eq(self._window_limit.storage),
-        ]
+            self.window_limit.eq(self._window_limit.storage)
+        )
 
     def add_capability_csr(self):
         config = self.config
@@ -244,9 +284,22 @@ class LiteNormPeripheral(LiteXModule):
         self.ev.error = EventSourcePulse(description="A job ended with another status; see `status`.")
         self.ev.finalize()
         self.comb += [
-            self.ev.done.trigger.eq(self.result.valid & (self.result.code == Status.OK)),
-            self.ev.error.trigger.eq(self.result.valid & (self.result.code != Status.OK)),
+            self.ev.done.trigger.eq(self.ended & (self.ended_code == Status.OK)),
+            self.ev.error.trigger.eq(self.ended & (self.ended_code != Status.OK)),
         ]
+
+
+class LockableStorage(CSRStorage):
+    """A CSRStorage that the bus cannot change while `locked` (i) is 1; it reads as before."""
+
+    def __init__(self, *args, **kwargs):
+        CSRStorage.__init__(self, *args, **kwargs)
+        self.locked = Signal()
+
+    def do_finalize(self, busword, ordering):
+        CSRStorage.do_finalize(self, busword, ordering)
+        # The last statement for a register is the one that counts: this one comes behind the write from the bus.
+        self.sync += If(self.locked, self.storage.eq(self.storage))
 
 
 def ops_mask(config):

@@ -79,6 +79,12 @@ def transfer_beats(dut, transfers):
     return beats
 
 
+def codes(result):
+    """Codes in the cycles with an error; in others they say nothing."""
+    failed = np.isin(result.events["code"], result.events["failed"])
+    return set(result.values["code"][failed])
+
+
 def row_words(transfers):
     """Per row, its word addresses."""
     return [address + r * stride + np.arange(words) for address, stride, words, rows in transfers for r in range(rows)]
@@ -211,7 +217,7 @@ def test_window_ends_a_transfer_before_the_access(unit, words_inside):
     assert np.array_equal(dut.bus_log("bus")["address"] // 4, first + np.arange(words_inside))
     assert bool(len(result.events["failed"])) == (words_inside < 15)
     if words_inside < 15:
-        assert set(result.values["code"]) == {Status.OUT_OF_WINDOW}
+        assert codes(result) == {Status.OUT_OF_WINDOW}
 
 
 @pytest.mark.parametrize("unit", [WishboneReader, WishboneWriter])
@@ -226,7 +232,7 @@ def test_bus_fault_ends_the_transfer(unit, fault, code):
             streams["sink"] = dut.sinks["sink"].beats(15)
             streams["sink"]["last"][4::5] = 1
         result = dut.run(streams, seed=seed, idle_cycles=300, fresh=False)
-        assert set(result.values["code"]) == {code}
+        assert codes(result) == {code}
         log = dut.bus_log("bus")
         assert np.count_nonzero(log["error"] == 0) == word
         assert len(log) == word + (fault == "errors")
@@ -249,17 +255,27 @@ def test_answer_of_the_interconnects_watchdog_is_a_timeout():
     assert (dut.get("failed"), dut.get("code"), dut.get("stb"), dut.get("out")) == (1, Status.BUS_TIMEOUT, 0, 0)
 
 
-def test_stop_ends_at_a_burst():
-    dut, rng, seed = fresh(WishboneReader, "stop")
-    dut.set(stop=1)
-    dut.run({"transfer": transfer_beats(dut, [(BASE // 4, 25, 25, 1)])}, idle_cycles=100, fresh=False)
-    assert len(dut.bus_log("bus")) == 0
-    dut.set(stop=0)
-    dut.clock(5)
-    dut.set(stop=1)
-    dut.clock(100)
-    log = dut.bus_log("bus")
-    assert len(log) == BURST and log["cti"][-1] == 7
+def test_stop_leaves_the_bus_after_two_accesses():
+    """At every cycle of a burst: the open access, and one that tells the slave that the burst ends."""
+    seen = set()
+    for latency in (0, 1, 3):
+        for cycle in range(2 * BURST * (latency + 1)):
+            dut, rng, seed = fresh(WishboneReader, "stop", latency, cycle)
+            dut.buses["bus"].set(latency=latency, bursting=False)
+            dut.set(stop=1)
+            dut.run({"transfer": transfer_beats(dut, [(BASE // 4, 25, 25, 1)])}, idle_cycles=20, fresh=False)
+            assert len(dut.bus_log("bus")) == 0
+            dut.set(stop=0)
+            dut.clock(2 + cycle)
+            dut.set(stop=1)
+            before = len(dut.bus_log("bus", clear=False))
+            dut.clock(100)
+            log = dut.bus_log("bus")
+            assert len(log) <= before + 2 and set(log["cti"][-1:].tolist()) <= {7}, f"latency {latency}, cycle {cycle}"
+            # What the bus gave is there, and not more.
+            assert np.array_equal(log["address"], BASE + 4 * np.arange(len(log)))
+            seen.add(len(log) - before)
+    assert seen == {0, 1, 2}
 
 
 @pytest.mark.parametrize("argument", [{"burst_length": 0}, {"timeout": 0}])

@@ -445,24 +445,25 @@ def headers(soc):
 
 def test_three_lines_in_a_target_give_registers_interrupt_and_constants():
     soc = make_soc()
-    add_litenorm(soc)
+    peripheral = add_litenorm(soc)
     csr, constants_ = headers(soc)
     for name in ("control", "src", "dst", "src_stride", "dst_stride", "rows", "length", "mode", "scale", "eps", "gamma",
                  "beta", "affine", "mask_base", "mask_increment", "mask_period", "window_base", "window_limit",
-                 "ev_pending", "ev_enable"):
+                 "window_lock", "ev_pending", "ev_enable"):
         assert f"void litenorm_{name}_write(" in csr, name
     for name in ("status", "rows_done", "cycles", "id", "capability", "limits", "ev_pending"):
         assert f" litenorm_{name}_read(void)" in csr, name
     assert "uint64_t litenorm_eps_read(void)" in csr
     assert "#define CSR_LITENORM_BASE" in csr
     for register, field, offset, size in (
-            ("CONTROL", "START", 0, 1), ("CONTROL", "ABORT", 1, 1), ("STATUS", "BUSY", 0, 1), ("STATUS", "CODE", 1, 4),
+            ("CONTROL", "START", 0, 1), ("CONTROL", "ABORT", 1, 1), ("CONTROL", "RESET", 2, 1),
+            ("WINDOW_LOCK", "LOCK", 0, 1), ("STATUS", "BUSY", 0, 1), ("STATUS", "CODE", 1, 4),
             ("MODE", "OP", 0, 2), ("MODE", "INPUT", 2, 1), ("MODE", "FORMAT", 3, 3), ("MODE", "AFFINE", 6, 1),
             ("MODE", "OUTPUT", 7, 1), ("SCALE", "MULTIPLIER", 0, 16), ("SCALE", "SHIFT", 16, 5),
             ("AFFINE", "SHIFT", 0, 5), ("AFFINE", "BETA_SHIFT", 5, 4)):
         assert f"#define CSR_LITENORM_{register}_{field}_OFFSET {offset}\n" in csr
         assert f"#define CSR_LITENORM_{register}_{field}_SIZE {size}\n" in csr
-    for key, value in constants(LiteNormConfig(), 32).items():
+    for key, value in constants(peripheral).items():
         assert f"#define LITENORM_{key} {value}\n" in constants_
     assert re.search(r"#define LITENORM_INTERRUPT \d+\n", constants_)
 
