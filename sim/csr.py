@@ -56,8 +56,13 @@ class CsrDut(SignalDut):
             raise KeyError(f"no CSR {name}; there is {', '.join(self.csrs)}")
         return self.csrs[name]
 
-    def write(self, name, value=0, **fields):
-        """Write a register: a value, or its fields by name (those not named are 0). One cycle per word."""
+    def words(self, name):
+        """Return the addresses of a register's words on the CSR bus, the high word first."""
+        self._register(name)
+        return self._words[name]
+
+    def pack(self, name, value=0, **fields):
+        """Return the words to write, the high word first, for a value or fields by name (those not named are 0)."""
         csr = self._register(name)
         for key, part in fields.items():
             entry = next((f for f in csr.fields.fields if f.name == key), None) if hasattr(csr, "fields") else None
@@ -68,9 +73,12 @@ class CsrDut(SignalDut):
             value |= int(part) << entry.offset
         if not 0 <= value < 1 << csr.size:
             raise ValueError(f"{name} is {csr.size} bits wide: {value:#x} does not fit")
-        words = self._words[name]
-        for i, address in enumerate(words):
-            self.set(csr_adr=address, csr_we=1, csr_dat_w=value >> _WORD * (len(words) - 1 - i) & 0xffffffff)
+        return [value >> _WORD * i & 0xffffffff for i in reversed(range(len(self._words[name])))]
+
+    def write(self, name, value=0, **fields):
+        """Write a register: a value, or its fields by name (those not named are 0). One cycle per word."""
+        for address, word in zip(self.words(name), self.pack(name, value, **fields), strict=True):
+            self.set(csr_adr=address, csr_we=1, csr_dat_w=word)
             self.clock()
         self.set(csr_we=0)
         self.settle()

@@ -197,20 +197,22 @@ def random_job(rng, config, memory, max_rows=12, max_length=None, **fixed):
     return job
 
 
-def program(dut, job):
-    """Write a job's registers through a `csr.CsrDut`."""
-    fields = dict(job.registers())
+def csr_fields(registers):
+    """`Job.registers()` as the peripheral has them: dict of name to the dict of its fields, or to its value."""
+    fields = dict(registers)
     groups = {
         "mode": {name: name for name in ("op", "input", "format", "affine", "output")},
         "scale": {"multiplier": "scale_multiplier", "shift": "scale_shift"},
         "affine": {"shift": "affine_shift", "beta_shift": "beta_shift"},
     }
-    for register, names in groups.items():
-        dut.write(register, **{field: fields[name] for field, name in names.items()})
-    grouped = {name for names in groups.values() for name in names.values()}
-    for name, value in fields.items():
-        if name not in grouped:
-            dut.write(name, value)
+    grouped = {name: {field: fields.pop(key) for field, key in names.items()} for name, names in groups.items()}
+    return grouped | fields
+
+
+def program(dut, job):
+    """Write a job's registers through a `csr.CsrDut`."""
+    for name, value in csr_fields(job.registers()).items():
+        dut.write(name, **value) if isinstance(value, dict) else dut.write(name, value)
 
 
 def start(dut, job):

@@ -186,6 +186,16 @@ struct BusTiming {
     uint64_t latency;  // cycles before the reply to the first beat of an access
     StallSpec stall;  // further, random waits before any beat
     uint32_t bursting;  // following beats of an incrementing burst need no latency
+    uint32_t withdraw;  // a request may be withdrawn before its reply
+    uint64_t noise;  // probability * 2**32 of an ack or err in a cycle without a request
+};
+
+// An input port is set at the beginning of a cycle, counted from that in which play() begins.
+struct Poke {
+    uint64_t cycle;
+    uint64_t value;
+    uint32_t port;
+    uint32_t spare;
 };
 
 // One beat in the log. kind: 0 read, 1 write; reply: 0 ack, 1 err.
@@ -216,7 +226,7 @@ struct Request {
     }
 };
 
-enum BusLists { ERROR_RANGES, DEAD_RANGES, READ_RANGES, WRITE_RANGES, ERROR_BEATS, LISTS };
+enum BusLists { ERROR_RANGES, DEAD_RANGES, READ_RANGES, WRITE_RANGES, ERROR_BEATS, DEAD_BEATS, LISTS };
 
 // Wishbone slave (B4 pipelined features: none; classic and registered-feedback incrementing bursts), and a check of the
 // master: a request stays as it is until the reply, a burst goes on at the next word and ends with cti = 7.
@@ -225,7 +235,7 @@ struct Bus {
     BusPorts index;
     Pins pins;
     uint32_t adr_bytes, sel_bytes, width;
-    BusTiming timing{0, {0, 1ull << 32, 0}, 1};
+    BusTiming timing{0, {0, 1ull << 32, 0}, 1, 0, 0};
     std::vector<Range> lists[LISTS];
     Random random;
     Staller staller;
@@ -279,12 +289,16 @@ struct Bus {
     }
     // Called when the logic has settled; true when the reply changed an input.
     bool answer(const Memory& memory) {
-        if (!active()) return false;
+        if (!active()) {
+            if (!timing.noise || !random.chance(timing.noise)) return false;
+            *(random.next() & 1 ? pins.ack : pins.err) = 1;
+            return true;
+        }
         read_request();
         if (!pending) {
             pending = true;
             wait = in_burst && timing.bursting ? 0 : timing.latency;
-            dead = listed(DEAD_RANGES, request.address, request.address + width - 1);
+            dead = listed(DEAD_RANGES, request.address, request.address + width - 1) || listed(DEAD_BEATS, beats, beats);
             held = request;
         }
         if (dead) return false;
@@ -468,7 +482,26 @@ struct Harness {
             for (uint32_t b = 0; b < p.bytes; b++) reached |= p.data[b] != 0;
         }
         edge();
+        // A reset by a poke cuts what was open.
+        if (reset && *reset)
+            for (auto& b : buses) b.clear();
         cycle++;
+    }
+
+    // Sets ports at given cycles, in order, until a port is not zero; false: not within max_cycles.
+    bool play(const Poke* pokes, uint64_t count, int port, uint64_t max_cycles, uint64_t& taken) {
+        uint64_t next = 0;
+        until = port;
+        reached = false;
+        for (taken = 0; taken < max_cycles && !reached && !glue_finished(model); taken++) {
+            for (; next < count && pokes[next].cycle <= taken; next++) {
+                const Port& p = ports[pokes[next].port];
+                memcpy(p.data, &pokes[next].value, p.bytes < 8 ? p.bytes : 8);
+            }
+            step();
+        }
+        until = -1;
+        return reached;
     }
 
     void sample() {
@@ -513,9 +546,12 @@ struct Harness {
 
     void sample(Bus& b) {
         if (!b.active()) {
-            if (b.pending && !b.dead) breach(PROTOCOL, b.name + " withdrew a request before its reply");
+            bool may = b.dead || b.timing.withdraw;
+            if (b.pending && !may) breach(PROTOCOL, b.name + " withdrew a request before its reply");
             if (b.pending) b.pending = b.in_burst = false;
-            if (b.in_burst && !*b.pins.cyc) breach(PROTOCOL, b.name + " ended a burst without cti = 7");
+            if (b.in_burst && !*b.pins.cyc && !b.timing.withdraw)
+                breach(PROTOCOL, b.name + " ended a burst without cti = 7");
+            if (!*b.pins.cyc) b.in_burst = false;
             return;
         }
         b.read_request();
@@ -660,6 +696,16 @@ int harness_clock(Harness* h, uint64_t cycles) {
         for (uint64_t i = 0; i < cycles && !glue_finished(h->model); i++) h->step();
         h->eval();
     });
+}
+
+int harness_play(Harness* h, const Poke* pokes, uint64_t count, int until, uint64_t max_cycles, uint64_t* taken,
+                 int* reached) {
+    int code = guarded(h, [&] {
+        *reached = h->play(pokes, count, until, max_cycles, *taken);
+        h->eval();
+    });
+    h->until = -1;
+    return code;
 }
 
 void harness_add_sink(Harness* h, const char* name, uint32_t valid, uint32_t ready, const Field* fields, uint32_t n,

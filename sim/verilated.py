@@ -199,7 +199,8 @@ class _BusPorts(ctypes.Structure):
 
 
 class _BusTiming(ctypes.Structure):
-    _fields_ = [("latency", ctypes.c_uint64), ("stall", _Stall), ("bursting", ctypes.c_uint32)]
+    _fields_ = [("latency", ctypes.c_uint64), ("stall", _Stall), ("bursting", ctypes.c_uint32),
+                ("withdraw", ctypes.c_uint32), ("noise", ctypes.c_uint64)]
 
 
 class _Run(ctypes.Structure):
@@ -227,6 +228,7 @@ _FUNCTIONS = {
     "eval": (_INT, [_H]),
     "reset": (_INT, [_H, _U64]),
     "clock": (_INT, [_H, _U64]),
+    "play": (_INT, [_H, _P, _U64, _INT, _U64, ctypes.POINTER(_U64), ctypes.POINTER(_INT)]),
     "add_sink": (None, _STREAM),
     "add_source": (None, _STREAM),
     "add_watch": (None, [_H, _U32]),
@@ -250,6 +252,9 @@ _FUNCTIONS = {
     "reset_count": (_U64, [_H]),
     "reset_take": (None, [_H, _P]),
 }
+# Ports set at given cycles, see SignalDut.play.
+POKE_DTYPE = np.dtype([("cycle", "<u8"), ("value", "<u8"), ("port", "<u4"), ("spare", "<u4")])
+
 _ERRORS = {1: HandshakeError, 2: HangError, 3: HangError, 4: HandshakeError, 5: SimulationError}
 
 
@@ -369,7 +374,8 @@ class SignalDut:
         if not self._handle:
             return
         i = list(self.buses.values()).index(bus)
-        timing = _BusTiming(bus.latency, _stall(bus.stall), int(bus.bursting))
+        timing = _BusTiming(bus.latency, _stall(bus.stall), int(bus.bursting), int(bus.withdraw),
+                            int(bus.noise * 2**32))
         self._library.harness_bus_timing(self._live, i, ctypes.byref(timing), subseed(self.seed, bus.name))
         for number, key in enumerate(RANGE_LISTS):
             ranges = getattr(bus, key)
@@ -384,6 +390,14 @@ class SignalDut:
         if clear:
             self._library.harness_bus_clear(self._live, i)
         return log
+
+    def bus_count(self, name):
+        """Return the number of beats in the log of one bus."""
+        return self._library.harness_bus_count(self._live, list(self.buses).index(name))
+
+    def clear_bus_log(self, name):
+        """Forget the beats of one bus; the next one is beat 0."""
+        self._library.harness_bus_clear(self._live, list(self.buses).index(name))
 
     @property
     def cycle(self):
@@ -423,6 +437,24 @@ class SignalDut:
     def clock(self, cycles=1):
         """Run for a number of clock cycles, then settle."""
         self._check(self._library.harness_clock(self._live, cycles))
+
+    def poke(self, cycle, name, value):
+        """Return an entry of ``play``'s list: the port is set to the value, of at most 64 bits, at the cycle."""
+        return (cycle, value, self._index[name], 0)
+
+    def play(self, pokes, until, max_cycles):
+        """Set ports at given cycles while the clock runs, to the end of the first cycle in which a port is not zero.
+
+        pokes : list of ``poke(cycle, name, value)``, in order of cycles, which are counted from 0 for the first one.
+        until : name of the port that ends it.  max_cycles : cycles after which it ends at the latest.
+
+        Returns (cycles, whether ``until`` came); pokes of later cycles were not carried out.
+        """
+        pokes = np.array(pokes, POKE_DTYPE)
+        taken, reached = ctypes.c_uint64(), ctypes.c_int()
+        self._check(self._library.harness_play(self._live, _address(pokes), len(pokes), self._index[until], max_cycles,
+                                               ctypes.byref(taken), ctypes.byref(reached)))
+        return taken.value, bool(reached.value)
 
     def reset(self, cycles=2):
         """Hold ``sys_rst`` high for a number of cycles."""

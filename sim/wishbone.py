@@ -18,7 +18,9 @@ BUS_INPUTS = ("ack", "err", "dat_r")
 BEAT_DTYPE = np.dtype([("cycle", "<u8"), ("address", "<u8"), ("sel", "<u4"), ("write", "u1"), ("error", "u1"),
                        ("cti", "u1"), ("spare", "u1")])
 
-RANGE_LISTS = ("errors", "dead", "readable", "writable", "error_beats")
+RANGE_LISTS = ("errors", "dead", "readable", "writable", "error_beats", "dead_beats")
+
+BUS_SETTINGS = ("latency", "stall", "bursting", "withdraw", "noise")
 
 
 class Memory:
@@ -75,6 +77,9 @@ class BusPort:
     dead : byte ranges that never reply; there a master may give up.
     readable, writable : byte ranges; when there are any, an access to another byte is a HandshakeError.
     error_beats : ranges of beat numbers (0: the first since power-up or a cleared log) that reply ``err``.
+    dead_beats : ranges of beat numbers that never reply.
+    withdraw : requests may be withdrawn before their reply, as by a reset or after a timeout. Else HandshakeError.
+    noise : probability of an ``ack`` or ``err`` in a cycle in which nothing was asked.
     """
 
     def __init__(self, name, interface, apply):
@@ -85,6 +90,8 @@ class BusPort:
         self.latency = 1
         self.stall = 0.0
         self.bursting = True
+        self.withdraw = False
+        self.noise = 0.0
         for key in RANGE_LISTS:
             setattr(self, key, [])
         self._apply = apply
@@ -92,8 +99,8 @@ class BusPort:
     def set(self, **settings):
         """Change settings by name (see the class); those not named stay."""
         for key, value in settings.items():
-            if key not in ("latency", "stall", "bursting", *RANGE_LISTS):
-                raise ValueError(f"no bus setting {key}; there is latency, stall, bursting, {', '.join(RANGE_LISTS)}")
+            if key not in (*BUS_SETTINGS, *RANGE_LISTS):
+                raise ValueError(f"no bus setting {key}; there is {', '.join((*BUS_SETTINGS, *RANGE_LISTS))}")
             setattr(self, key, value)
         self._apply(self)
 

@@ -145,7 +145,8 @@ class LiteNormPeripheral(LiteXModule):
         self.comb += [
             busy.eq(~self.idle),
             self.soft_reset.eq(self._control.fields.reset),
-            cut.eq(self.soft_reset & busy & ~result.valid),
+            # Also in the cycle of the result: rows_done and cycles are cleared, too.
+            cut.eq(self.soft_reset & busy),
             self.ended.eq(result.valid | cut),
             self.ended_code.eq(Mux(cut, int(Status.ABORTED), result.code)),
             start.eq(self._control.fields.start & ~self._control.fields.abort & ~self.soft_reset),
