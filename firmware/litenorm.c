@@ -20,9 +20,11 @@ const char *litenorm_strerror(int result)
 	case LITENORM_ERR_TIMEOUT:
 		return "the job did not end in time and was aborted; earlier rows may be written";
 	case LITENORM_ERR_STUCK:
-		return "the core does not obey the abort; reset the SoC";
+		return "the core did not obey the abort and was reset; rows may be written";
 	case LITENORM_ERR_NO_CORE:
 		return "this SoC has no LiteNorm core";
+	case LITENORM_ERR_LOCKED:
+		return "the window is locked until the SoC is reset; it was not changed";
 	default:
 		return "unknown code";
 	}
@@ -31,9 +33,9 @@ const char *litenorm_strerror(int result)
 
 #ifdef CSR_LITENORM_BASE
 
-/* An abort takes as long as the open bus burst, or as the bus timeout when the bus hangs. */
-#define ABORT_POLLS 200000u
 #define POLL_CYCLES 4u
+/* An abort takes two bus accesses at most, each no longer than the bus timeout. */
+#define ABORT_POLLS (2u * LITENORM_BUS_TIMEOUT / POLL_CYCLES + 1000u)
 
 #define FIELD(name, value) ((uint32_t)(value) << CSR_LITENORM_##name##_OFFSET)
 #define FITS(name, value)  (((uint32_t)(value) >> CSR_LITENORM_##name##_SIZE) == 0)
@@ -72,7 +74,17 @@ int litenorm_abort(void)
 
 	litenorm_control_write(FIELD(CONTROL_ABORT, 1));
 	result = wait_polls(ABORT_POLLS);
-	return result == LITENORM_RUNNING ? LITENORM_ERR_STUCK : result;
+	if (result != LITENORM_RUNNING)
+		return result;
+	litenorm_reset();
+	job_result = LITENORM_ERR_STUCK;
+	return LITENORM_ERR_STUCK;
+}
+
+void litenorm_reset(void)
+{
+	litenorm_control_write(FIELD(CONTROL_RESET, 1));
+	(void)litenorm_poll();
 }
 
 int litenorm_wait(uint32_t timeout)
@@ -89,17 +101,14 @@ int litenorm_wait(uint32_t timeout)
 
 int litenorm_init(void)
 {
-	int result;
-
 	litenorm_set_callback(NULL);
-	litenorm_set_window(0, UINT32_MAX);
+	(void)litenorm_set_window(0, UINT32_MAX);
 	if (GET(STATUS_BUSY, litenorm_status_read()))
 		job_result = LITENORM_RUNNING;
-	result = litenorm_abort();
-	if (result != LITENORM_ERR_STUCK)
-		job_result = LITENORM_OK;
+	(void)litenorm_abort();
+	job_result = GET(STATUS_BUSY, litenorm_status_read()) ? LITENORM_ERR_STUCK : LITENORM_OK;
 	litenorm_ev_pending_write(litenorm_ev_pending_read());
-	return job_result == LITENORM_OK ? LITENORM_OK : result;
+	return job_result;
 }
 
 static int fits(unsigned op, const struct litenorm_job *job)
@@ -150,8 +159,8 @@ int litenorm_start(unsigned op, const struct litenorm_job *job)
 
 uint32_t litenorm_timeout(const struct litenorm_job *job)
 {
-	/* A core of one lane on a slow bus takes some 10 cycles an element; the rest is for the bus's own timeout. */
-	uint64_t cycles = ((uint64_t)job->length * 64 + 4096) * job->rows + 1000000;
+	/* A core of one lane on a slow bus takes some 10 cycles an element; the core's own limits come first. */
+	uint64_t cycles = ((uint64_t)job->length * 64 + 4096) * job->rows + 1000000 + 2 * LITENORM_WATCHDOG_CYCLES;
 
 	return cycles < UINT32_MAX ? (uint32_t)cycles : UINT32_MAX;
 }
@@ -203,10 +212,24 @@ void litenorm_set_callback(litenorm_callback callback)
 	litenorm_ev_enable_write(enable);
 }
 
-void litenorm_set_window(uint32_t base, uint32_t limit)
+int litenorm_window_locked(void)
 {
+	return (int)GET(WINDOW_LOCK_LOCK, litenorm_window_lock_read());
+}
+
+int litenorm_set_window(uint32_t base, uint32_t limit)
+{
+	if (litenorm_window_locked())
+		return LITENORM_ERR_LOCKED;
 	litenorm_window_base_write(base);
 	litenorm_window_limit_write(limit);
+	return LITENORM_OK;
+}
+
+int litenorm_lock_window(void)
+{
+	litenorm_window_lock_write(FIELD(WINDOW_LOCK_LOCK, 1));
+	return litenorm_window_locked() ? LITENORM_OK : LITENORM_ERR_STUCK;
 }
 
 uint32_t litenorm_cycles(void)
@@ -282,10 +305,25 @@ void litenorm_isr(void)
 {
 }
 
-void litenorm_set_window(uint32_t base, uint32_t limit)
+void litenorm_reset(void)
+{
+}
+
+int litenorm_set_window(uint32_t base, uint32_t limit)
 {
 	(void)base;
 	(void)limit;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_lock_window(void)
+{
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_window_locked(void)
+{
+	return 0;
 }
 
 uint32_t litenorm_cycles(void)

@@ -12,7 +12,10 @@
  *     };
  *     int result = litenorm_softmax(&job);       // 0, or a negative code of enum litenorm_result
  *
- * Every function returns in bounded time. The functions are not reentrant: call them from one context.
+ * Every function returns in bounded time, and every job ends: the core gives up a bus that does not answer after
+ * LITENORM_BUS_TIMEOUT cycles and a job in which nothing moves after LITENORM_WATCHDOG_CYCLES (both in soc.h), and the
+ * driver aborts a job that takes too long and resets a core that does not obey. Whatever a job ended with, the next one
+ * works. The functions are not reentrant: call them from one context.
  *
  * Caches: what the CPU wrote before a job began is seen by the core, because the data cache writes through and because
  * the core's bus masters sit on the CPU's side of an L2 cache. When a job has ended, the driver flushes the data cache,
@@ -41,7 +44,9 @@ typedef void (*litenorm_callback)(int result);
 /**
  * End a running job, switch the interrupt off, open the window to all addresses. Call before anything else.
  *
- * @return LITENORM_OK; LITENORM_ERR_STUCK: a job is running that does not end; LITENORM_ERR_NO_CORE
+ * A window that is locked stays as it is.
+ *
+ * @return LITENORM_OK: the core is idle; LITENORM_ERR_STUCK: it is busy even after a reset; LITENORM_ERR_NO_CORE
  */
 int litenorm_init(void);
 
@@ -86,11 +91,21 @@ int litenorm_poll(void);
 int litenorm_wait(uint32_t timeout);
 
 /**
- * Abort the running job, and wait until the core is idle.
+ * Abort the running job, and wait until the core is idle: two more accesses on each bus, at most.
+ *
+ * A core that does not obey is reset, see litenorm_reset().
  *
  * @return LITENORM_ERR_ABORTED, or the job's result when it had ended before; LITENORM_ERR_STUCK
  */
 int litenorm_abort(void);
+
+/**
+ * Reset the core, its bus masters and counters at once, in the middle of a bus access if need be.
+ *
+ * A running job ends with LITENORM_ERR_ABORTED; rows may be written. The window and its lock stay as they are. Prefer
+ * litenorm_abort(), which lets bus accesses come to their end and resets only a core that does not obey.
+ */
+void litenorm_reset(void);
 
 /** A time limit, in clock cycles, that a job on a healthy system does not come near. */
 uint32_t litenorm_timeout(const struct litenorm_job *job);
@@ -108,9 +123,26 @@ void litenorm_isr(void);
 /**
  * Restrict the core's bus masters to the bytes base to limit (inclusive). Taken over when a job starts.
  *
- * An access outside ends the job with LITENORM_ERR_OUT_OF_WINDOW.
+ * A bus word (LITENORM_BUS_BYTES) is accessed only when all of its bytes lie inside; an access outside is not issued,
+ * and ends the job with LITENORM_ERR_OUT_OF_WINDOW. With base above limit nothing is accessed.
+ *
+ * @param base   byte address, 0 to 2^32 - 1
+ * @param limit  byte address of the last byte, 0 to 2^32 - 1
+ * @return       LITENORM_OK; LITENORM_ERR_LOCKED: the window stays as it was; LITENORM_ERR_NO_CORE
  */
-void litenorm_set_window(uint32_t base, uint32_t limit);
+int litenorm_set_window(uint32_t base, uint32_t limit);
+
+/**
+ * Lock the window: it cannot be changed any more until the SoC is reset, not by litenorm_reset() either.
+ *
+ * For firmware that sets the window and then hands over to software that it trusts less.
+ *
+ * @return LITENORM_OK: it is locked; LITENORM_ERR_STUCK: the register did not take the lock; LITENORM_ERR_NO_CORE
+ */
+int litenorm_lock_window(void);
+
+/** 1 when the window is locked, else 0. */
+int litenorm_window_locked(void);
 
 /** Clock cycles that the core took for the last job. */
 uint32_t litenorm_cycles(void);

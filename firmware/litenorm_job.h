@@ -40,22 +40,32 @@ enum litenorm_result {
 	LITENORM_ERR_OUT_OF_WINDOW = -LITENORM_STATUS_OUT_OF_WINDOW,
 	/** The bus answered with an error. The job ended there; earlier rows may be written. */
 	LITENORM_ERR_BUS_ERROR = -LITENORM_STATUS_BUS_ERROR,
-	/** The bus did not answer in time. The job ended there; earlier rows may be written. */
+	/** The bus did not answer in time. The access was given up and the job ended; earlier rows may be written. */
 	LITENORM_ERR_BUS_TIMEOUT = -LITENORM_STATUS_BUS_TIMEOUT,
-	/** litenorm_abort() ended the job. Earlier rows may be written, the others are untouched. */
+	/** litenorm_abort() or litenorm_reset() ended the job. Earlier rows may be written, the last of them in part. */
 	LITENORM_ERR_ABORTED = -LITENORM_STATUS_ABORTED,
 	/** The core found that the sum of a row was not exact, a fault of the hardware. The output must not be used. */
 	LITENORM_ERR_SELF_CHECK = -LITENORM_STATUS_SELF_CHECK,
+	/**
+	 * No data moved for LITENORM_WATCHDOG_CYCLES, a fault of the hardware. The core was reset and takes the next job;
+	 * rows may be written.
+	 */
+	LITENORM_ERR_WATCHDOG = -LITENORM_STATUS_WATCHDOG,
 	/** From here on: codes of the software. A parameter does not fit its register; the core was not touched. */
 	LITENORM_ERR_BAD_PARAMETER = -64,
 	/** Another job is running; the core was not touched and goes on with it. */
 	LITENORM_ERR_BUSY = -65,
 	/** The job did not end in time: it was aborted, and the core is idle again. Earlier rows may be written. */
 	LITENORM_ERR_TIMEOUT = -66,
-	/** The core did not end the job in time and does not obey the abort; it must be reset with the SoC. */
+	/**
+	 * The core did not obey an abort: it was reset by its register, which may have cut a bus access, and is idle again.
+	 * Rows may be written.
+	 */
 	LITENORM_ERR_STUCK = -67,
 	/** The SoC was built without the core. Nothing was done. */
 	LITENORM_ERR_NO_CORE = -68,
+	/** The window is locked. It was not changed, until the SoC is reset. */
+	LITENORM_ERR_LOCKED = -69,
 };
 
 /**
