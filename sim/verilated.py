@@ -200,7 +200,7 @@ class _BusPorts(ctypes.Structure):
 
 class _BusTiming(ctypes.Structure):
     _fields_ = [("latency", ctypes.c_uint64), ("stall", _Stall), ("bursting", ctypes.c_uint32),
-                ("withdraw", ctypes.c_uint32), ("noise", ctypes.c_uint64)]
+                ("withdraw", ctypes.c_uint32), ("strict", ctypes.c_uint32), ("noise", ctypes.c_uint64)]
 
 
 class _Run(ctypes.Structure):
@@ -375,7 +375,7 @@ class SignalDut:
             return
         i = list(self.buses.values()).index(bus)
         timing = _BusTiming(bus.latency, _stall(bus.stall), int(bus.bursting), int(bus.withdraw),
-                            int(bus.noise * 2**32))
+                            int(bus.strict), int(bus.noise * 2**32))
         self._library.harness_bus_timing(self._live, i, ctypes.byref(timing), subseed(self.seed, bus.name))
         for number, key in enumerate(RANGE_LISTS):
             ranges = getattr(bus, key)

@@ -20,7 +20,7 @@ BEAT_DTYPE = np.dtype([("cycle", "<u8"), ("address", "<u8"), ("sel", "<u4"), ("w
 
 RANGE_LISTS = ("errors", "dead", "readable", "writable", "error_beats", "dead_beats")
 
-BUS_SETTINGS = ("latency", "stall", "bursting", "withdraw", "noise")
+BUS_SETTINGS = ("latency", "stall", "bursting", "withdraw", "strict", "noise")
 
 
 class Memory:
@@ -79,6 +79,7 @@ class BusPort:
     error_beats : ranges of beat numbers (0: the first since power-up or a cleared log) that reply ``err``.
     dead_beats : ranges of beat numbers that never reply.
     withdraw : requests may be withdrawn before their reply, as by a reset or after a timeout. Else HandshakeError.
+    strict : the protocol is checked; False for modules into which faults are put. Ranges are checked all the same.
     noise : probability of an ``ack`` or ``err`` in a cycle in which nothing was asked.
     """
 
@@ -91,6 +92,7 @@ class BusPort:
         self.stall = 0.0
         self.bursting = True
         self.withdraw = False
+        self.strict = True
         self.noise = 0.0
         for key in RANGE_LISTS:
             setattr(self, key, [])

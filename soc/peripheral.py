@@ -153,7 +153,8 @@ class LiteNormPeripheral(LiteXModule):
             job.valid.eq(start & ~busy),
             engine.abort.eq(self._control.fields.abort),
             result.ready.eq(1),
-            self._status.fields.busy.eq(busy),
+            # From the cycle after the write to `start` on, so that even the next access to the registers sees it.
+            self._status.fields.busy.eq(busy | start),
             self._status.fields.code.eq(code),
             self._status.fields.constant_row.eq(constant_row),
             self._status.fields.rejected.eq(rejected),

@@ -135,12 +135,11 @@ class Bench:
         options = dict(max_words=words, burst_length=8, timeout=TIMEOUT, bursting=bursting)
         reader, writer = WishboneReader(buses["read"], **options), WishboneWriter(buses["write"], **options)
         engine = Engine(self.config, StandInCore(self.config), reader, writer, watchdog_cycles=WATCHDOG)
-        if planted:
-            planted(engine)
+        more = (planted(engine) if planted else None) or {}  # further inputs
         fields = [name for name, _ in engine.job.description.payload_layout]
         inputs = {"job_valid": engine.job.valid, "abort_job": engine.abort, "result_ready": engine.result.ready,
                   "window_base": engine.window_base, "window_limit": engine.window_limit,
-                  **{f"job_{name}": getattr(engine.job, name) for name in fields}}
+                  **{f"job_{name}": getattr(engine.job, name) for name in fields}, **more}
         outputs = {"result_valid": engine.result.valid, "job_ready": engine.job.ready, "busy": engine.busy,
                    "write_beat": writer.row_done,
                    **{f"result_{name}": getattr(engine.result, name)
@@ -413,6 +412,58 @@ def test_result_waits_until_it_is_taken():
     b.dut.clock()
     assert not b.dut.get("busy")
     b.check_good(b.random_job(rng))
+
+
+# Faults of the hardware ------------------------------------------------------------------------------
+
+MACHINES = ("engine", "reader", "writer")
+STATE_BITS = 3
+
+
+def disturbed(engine):
+    """Inputs that put a state machine into any state, also one that it does not have."""
+    state = Signal(STATE_BITS)
+    inputs = {"state": state}
+    for name, fsm in zip(MACHINES, (engine.fsm, engine.reader.burster.fsm, engine.writer.burster.fsm), strict=True):
+        inputs[f"put_{name}"] = put = Signal()
+        fsm.finalize()
+        fsm.sync += If(put, fsm.state.eq(state))
+    return inputs
+
+
+@functools.cache
+def disturbed_bench():
+    return Bench(4, planted=disturbed)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_state_machine_that_is_put_into_any_state_does_not_hang(machine):
+    """At every third cycle of a job, and while idle. The job itself may come to any end; the next one is good."""
+    b = disturbed_bench()
+    rng = rng_of("disturbed", machine)
+    b.restart(int(rng.integers(1 << 31)))
+    for bus in b.dut.buses.values():
+        bus.set(strict=False)
+    cycles = b.check_good(b.random_job(rng, shape=(3, 30)))["cycles"]
+    codes = set()
+    for state in range(1 << STATE_BITS):
+        for after in range(0, cycles + 6, 3):
+            job = b.random_job(rng, shape=(3, 30))
+            job.store(b.memory)
+            b.dut.set(job_valid=1, **{f"job_{name}": value for name, value in job.registers().items()})
+            b.dut.clock(after)
+            b.dut.set(**{f"put_{machine}": 1, "state": state})
+            b.dut.settle()
+            ended = b.dut.get("result_valid")
+            b.dut.clock()
+            b.dut.set(**{f"put_{machine}": 0})
+            if not ended:
+                b.dut.run_until("result_valid", WATCHDOG + 2 * TIMEOUT + 2 * cycles)
+                codes.add(Status(b.dut.get("result_code")))
+            b.dut.set(job_valid=0)
+            b.dut.clock(2)
+            b.check_good(b.random_job(rng, shape=(2, 12)))
+    assert {Status.OK, Status.WATCHDOG} <= codes
 
 
 # The checks above can fail --------------------------------------------------------------------------
