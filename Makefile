@@ -13,17 +13,21 @@ JOBS ?= 2
 OPENBLAS_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS
 
-.PHONY: help demo compare test lint soak faults setup setup-test clean
+.PHONY: help demo compare test lint soak dma-soak faults setup setup-test clean
 
 help:
-	@echo "make demo    run one transformer layer on the simulated SoC and compare it with the NumPy reference"
-	@echo "make compare run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
-	@echo "make test    run all tests"
-	@echo "make lint    run ruff"
-	@echo "make soak    compare 10^8 elements of random and adversarial rows with the model; ARGS=\"--elements 1e9 --seed 2\""
-	@echo "make faults  flip 20 000 single bits in the core's registers and memories; ARGS=\"--upsets 1e5 --seed 2\""
-	@echo "make setup   only set up: Debian packages and the Python environment in .venv"
-	@echo "make clean   remove build/ and .venv"
+	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
+	@echo "make test      run all tests"
+	@echo "make lint      run ruff"
+	@echo "make compare   run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
+	@echo
+	@echo "Verification, the long forms; make test has a short form of each. ARGS=--help lists their options:"
+	@echo "make soak      compare 10^8 elements of random and adversarial rows with the model"
+	@echo "make dma-soak  run 100 000 random jobs, good and bad, on the peripheral behind an adversarial bus"
+	@echo "make faults    flip 20 000 single bits in the core's registers and memories"
+	@echo
+	@echo "make setup     only set up: Debian packages and the Python environment in .venv"
+	@echo "make clean     remove build/ and .venv"
 	@echo
 	@echo "After make setup: .venv/bin/litenorm --help"
 
@@ -40,6 +44,9 @@ compare: setup-test
 
 test: setup-test
 	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal
+
+dma-soak: setup-test
+	@$(PYTHON) -m litenorm.sim.dma_soak $(ARGS)
 
 lint: setup-test
 	@$(PYTHON) -m ruff check .

@@ -24,6 +24,7 @@ from migen import Signal
 
 from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
+from litenorm.accel.affine import Affine
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.status import Status
 from litenorm.sim.csr import CsrDut
@@ -325,6 +326,109 @@ def test_capabilities():
     rng = np.random.default_rng(1)
     for _ in range(5):
         small.check_good(random_job(rng, small.config, small.memory))
+
+
+def test_window_is_read_only_once_it_is_locked():
+    b, rng = fresh("lock")
+    half = BASE + SIZE // 2
+    assert b.dut.read_fields("window_lock") == {"lock": 0}
+    b.dut.write("window_lock", lock=0)
+    b.dut.write("window_base", half)
+    b.dut.write("window_lock", lock=1)
+    job = random_job(rng, b.config, b.memory, op="softmax", shape=(2, 8), fmt="u8_255", input="s8", dst_stride=0,
+                     src_stride=0)
+
+    def check():
+        for name, value in (("window_base", 0), ("window_limit", 2**32 - 1), ("window_lock", 0)):
+            b.dut.write(name, value)
+        assert b.dut.read("window_base") == half and b.dut.read("window_limit") == BASE + SIZE - 1
+        assert b.dut.read_fields("window_lock") == {"lock": 1}
+        job.src, job.dst = half, half + 64
+        b.check_good(job)
+        for name in ("src", "dst"):
+            setattr(job, name, half - 4)
+            job.store(b.memory)
+            start(b.dut, job)
+            b.wait(Status.OUT_OF_WINDOW)
+            job.src, job.dst = half, half + 64
+
+    check()
+    b.dut.write("control", reset=1)
+    check()
+    b.dut.reset()
+    assert b.dut.read_fields("window_lock") == {"lock": 0}
+    assert b.dut.read("window_base") == 0 and b.dut.read("window_limit") == 2**32 - 1
+
+
+def test_window_of_a_job_is_that_of_its_start():
+    """Also when the registers are written in the very next cycle."""
+    b, rng = fresh("window at start")
+    for name, value in (("window_base", 2**32 - 1), ("window_limit", 0)):
+        job = random_job(rng, b.config, b.memory, shape=(3, 20))
+        job.store(b.memory)
+        start(b.dut, job)
+        b.dut.write(name, value)
+        b.wait(Status.OK)
+        assert np.array_equal(job.output(b.memory), job.expected(b.config))
+        start(b.dut, job)
+        b.wait(Status.OUT_OF_WINDOW)
+        b.dut.write("window_base", BASE)
+        b.dut.write("window_limit", BASE + SIZE - 1)
+
+
+@pytest.mark.parametrize("stage", ["gamma", "beta", "src", "dst"])
+@pytest.mark.parametrize("fault,code", [("errors", Status.BUS_ERROR), ("dead", Status.BUS_TIMEOUT)])
+def test_bus_that_fails_in_each_stage(stage, fault, code):
+    b, rng = fresh("stage", stage, fault)
+    affine = Affine(*rng.integers(-100, 100, (2, 30)), 10, 3)
+    job = random_job(rng, b.config, b.memory, op="layernorm", shape=(3, 30), affine=affine)
+    address = getattr(job, stage) + 4 * int(rng.integers(0, 7))
+    b.dut.buses["write" if stage == "dst" else "read"].set(**{fault: [(address, address + 3)]})
+    job.store(b.memory)
+    start(b.dut, job)
+    b.wait(code)
+    b.quiet()
+    b.check_good(job)
+
+
+def test_soft_reset_at_every_cycle_of_a_job():
+    b, rng = fresh("soft reset")
+    job = random_job(rng, b.config, b.memory, op="layernorm", shape=(3, 24))
+    cycles = b.check_good(job) and b.dut.read("cycles")
+    for after in range(0, cycles + 6, 2):
+        b.stall(rng)
+        for bus in b.dut.buses.values():
+            bus.set(withdraw=True)
+        job.store(b.memory)
+        before = b.memory.snapshot()
+        start(b.dut, job)
+        b.dut.clock(after)
+        ended = b.dut.get("irq")
+        b.dut.write("control", reset=1, start=1, abort=1)
+        b.dut.clock(2)
+        assert b.dut.get("irq") and not b.dut.get("read_cyc") and not b.dut.get("write_cyc")
+        b.wait(Status.OK if ended else Status.ABORTED)
+        assert b.dut.read("rows_done") == b.dut.read("cycles") == 0
+        assert set(b.memory.changed(before)) <= set(job.output_bytes())
+        b.quiet()
+        b.check_good(random_job(rng, b.config, b.memory, max_rows=3, max_length=40))
+
+
+def test_start_is_seen_as_busy_by_the_next_access():
+    b, rng = fresh("busy at once")
+    job = random_job(rng, b.config, b.memory, shape=(2, 8))
+    job.store(b.memory)
+    start(b.dut, job)
+    assert b.dut.read_fields("status")["busy"]
+    b.wait(Status.OK)
+
+
+def test_watchdog_is_above_the_bus_timeout():
+    with pytest.raises(ValueError, match="watchdog_cycles is 500; good: more than bus_timeout, 500"):
+        LiteNormPeripheral(LiteNormConfig(), bus_timeout=500, watchdog_cycles=500)
+    assert LiteNormPeripheral(LiteNormConfig(), bus_timeout=500).watchdog_cycles == 500 + 64 * 1024 + 4096
+    peripheral = add_litenorm(make_soc(), watchdog_cycles=100_000)
+    assert constants(peripheral)["WATCHDOG_CYCLES"] == 100_000 and constants(peripheral)["BUS_TIMEOUT"] == 65536
 
 
 # Behind LiteX's interconnect -------------------------------------------------------------------------

@@ -217,6 +217,62 @@ def test_address_that_never_answers():
     assert np.array_equal(dut.memory.read(DST, 16, np.uint32), dut.memory.read(SRC, 16, np.uint32) + 1)
 
 
+def test_beat_that_never_gets_an_answer():
+    dut = copier()
+    dut.buses["dma"].set(dead_beats=[(9, 9)])
+    with pytest.raises(HangError, match="dma 9 beats, cyc=1 stb=1"):
+        copy(dut, 16)
+
+
+def test_answers_that_nobody_asked_for():
+    """The copier takes an answer for its own only while it asks; one that it gets at other times changes nothing."""
+    dut = copier()
+    dut.buses["dma"].set(noise=0.5)
+    copy(dut, 16)
+    assert np.array_equal(dut.memory.read(DST, 16, np.uint32), dut.memory.read(SRC, 16, np.uint32) + 1)
+    assert len(dut.bus_log("dma")) == 32
+
+
+def test_requests_may_be_withdrawn_and_the_protocol_left_unchecked():
+    for fault, settings in (("drops_request", {"withdraw": True}), ("changes_address", {"strict": False}),
+                            ("no_burst_end", {"strict": False})):
+        dut = copier(fault)
+        dut.buses["dma"].set(latency=2, **settings)
+        dut.write("src", SRC)
+        dut.write("dst", DST)
+        dut.write("words", 7)
+        dut.write("control", start=1, sel=15)
+        dut.clock(200)
+        # The bytes that may be written are checked all the same.
+        dut.buses["dma"].set(latency=0, writable=[(1, 0)])
+        with pytest.raises(HandshakeError, match="outside of the allowed ranges"):
+            dut.reset()
+            dut.write("ev_enable", 1)
+            copy(dut, 7)
+
+
+def test_ports_are_set_at_given_cycles():
+    dut = copier()
+    words = {dut.words(name)[0]: value for name, value in (("src", SRC), ("dst", DST), ("words", 5))}
+    pokes = [dut.poke(0, "csr_we", 1)]
+    for cycle, (address, value) in enumerate([*words.items(), (dut.words("control")[0], dut.pack("control", start=1,
+                                                                                                  sel=15)[0])]):
+        pokes += [dut.poke(cycle, "csr_adr", address), dut.poke(cycle, "csr_dat_w", value)]
+    pokes += [dut.poke(4, "csr_we", 0), dut.poke(10_000, "csr_we", 1)]
+    cycles, reached = dut.play(pokes, "irq", 1000)
+    assert reached and 20 < cycles < 60 and dut.get("csr_we") == 0
+    assert np.array_equal(dut.memory.read(DST, 5, np.uint32), dut.memory.read(SRC, 5, np.uint32) + 1)
+    assert dut.pack("wide", 0x0123_4567_89ab_cdef) == [0x0123_4567, 0x89ab_cdef] and len(dut.words("wide")) == 2
+    dut.write("ev_pending", 1)
+    dut.clock(2)
+    assert dut.play([], "irq", 77) == (77, False)
+    # A reset by a poke cuts what is open.
+    dut.buses["dma"].set(latency=9)
+    dut.write("control", start=1, sel=15)
+    dut.play([dut.poke(5, "sys_rst", 1), dut.poke(6, "sys_rst", 0)], "irq", 50)
+    assert len(dut.bus_log("dma")) == 10 and dut.read_fields("status")["busy"] == 0
+
+
 def test_csr_access():
     dut = copier()
     dut.write("wide", 0x0123_4567_89ab_cdef)
