@@ -13,7 +13,10 @@ from migen import *
 
 def parity(value):
     """Expression: 1 when an odd number of the bits of `value` is set."""
-    return reduce(xor, [value[i] for i in range(len(value))])
+    bits = [value[i] for i in range(len(value))]
+    while len(bits) > 1:    # a tree: a chain over a wide beat is deeper than Python's stack
+        bits = [reduce(xor, bits[i : i + 2]) for i in range(0, len(bits), 2)]
+    return bits[0]
 
 
 class BeatBuffer(LiteXModule):

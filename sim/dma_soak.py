@@ -58,7 +58,7 @@ DONE, ERROR = 1, 2      # bits of the events
 CORES = {
     "4 lanes, 32-bit bus": {"lanes": 4},
     "1 lane, 32-bit bus without bursts": {"lanes": 1, "bursting": False},
-    "16 lanes, 64-bit bus": {"lanes": 16, "data_width": 64},
+    "16 lanes with parity, 64-bit bus": {"lanes": 16, "data_width": 64, "parity": True},
 }
 
 
@@ -192,8 +192,8 @@ class Registers:
 class Soak:
     """Runs plans on one core and checks what comes of them."""
 
-    def __init__(self, planted=None, mutant=0, lanes=4, data_width=32, bursting=True):
-        self.config = LiteNormConfig(lanes=lanes, max_length=MAX_LENGTH)
+    def __init__(self, planted=None, mutant=0, lanes=4, data_width=32, bursting=True, parity=False):
+        self.config = LiteNormConfig(lanes=lanes, max_length=MAX_LENGTH, parity=parity)
         self.word = data_width // 8
         self.planner = Planner(self.config, self.word)
         self.geometry = self.planner.geometry
