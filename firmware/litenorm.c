@@ -33,6 +33,10 @@ const char *litenorm_strerror(int result)
 
 #ifdef CSR_LITENORM_BASE
 
+#if LITENORM_WORD_BYTES != LITENORM_BUS_BYTES
+#error "compile everything with -DLITENORM_WORD_BYTES=n, n = LITENORM_BUS_BYTES of generated/soc.h"
+#endif
+
 #define POLL_CYCLES 4u
 /* An abort takes two bus accesses at most, each no longer than the bus timeout. */
 #define ABORT_POLLS (2u * LITENORM_BUS_TIMEOUT / POLL_CYCLES + 1000u)
@@ -41,6 +45,14 @@ const char *litenorm_strerror(int result)
 #define FITS(name, value)  (((uint32_t)(value) >> CSR_LITENORM_##name##_SIZE) == 0)
 #define GET(name, value)   ((value) >> CSR_LITENORM_##name##_OFFSET & ((1u << CSR_LITENORM_##name##_SIZE) - 1))
 
+#ifdef LITENORM_INTERRUPT
+#define LOCK()        irq_getie(); irq_setie(0)
+#define UNLOCK(saved) irq_setie(saved)
+#else
+#define LOCK()        0
+#define UNLOCK(saved) ((void)(saved))
+#endif
+
 /* Written by the interrupt handler, too. */
 static volatile int job_result = LITENORM_OK;
 static litenorm_callback job_callback;
@@ -48,12 +60,16 @@ static litenorm_callback job_callback;
 int litenorm_poll(void)
 {
 	if (job_result == LITENORM_RUNNING) {
-		uint32_t status = litenorm_status_read();
+		/* From the look at the core to the result noted: a callback in between may start the next job. */
+		uint32_t status;
+		unsigned enabled = LOCK();
 
-		if (GET(STATUS_BUSY, status))
-			return LITENORM_RUNNING;
-		flush_cpu_dcache();
-		job_result = -(int)GET(STATUS_CODE, status);
+		status = litenorm_status_read();
+		if (!GET(STATUS_BUSY, status)) {
+			flush_cpu_dcache();
+			job_result = -(int)GET(STATUS_CODE, status);
+		}
+		UNLOCK(enabled);
 	}
 	return job_result;
 }
@@ -101,6 +117,9 @@ int litenorm_wait(uint32_t timeout)
 
 int litenorm_init(void)
 {
+	/* Other minor versions have more registers, not other ones. */
+	if ((litenorm_id_read() ^ LITENORM_REGISTERS) >> 8)
+		return LITENORM_ERR_NO_CORE;
 	litenorm_set_callback(NULL);
 	(void)litenorm_set_window(0, UINT32_MAX);
 	if (GET(STATUS_BUSY, litenorm_status_read()))
@@ -127,6 +146,11 @@ int litenorm_start(unsigned op, const struct litenorm_job *job)
 		return LITENORM_ERR_BUSY;
 	if (!fits(op, job))
 		return LITENORM_ERR_BAD_PARAMETER;
+	/* The last job's interrupt, when it could not be taken so far: it must not be taken for this job's. */
+	if (job_callback != NULL && litenorm_ev_pending_read())
+		litenorm_isr();
+	if (job_result == LITENORM_RUNNING) /* started by that callback */
+		return LITENORM_ERR_BUSY;
 
 	litenorm_src_write((uint32_t)(uintptr_t)job->src);
 	litenorm_dst_write((uint32_t)(uintptr_t)job->dst);
@@ -202,13 +226,17 @@ void litenorm_set_callback(litenorm_callback callback)
 	unsigned enable = 1u << CSR_LITENORM_EV_ENABLE_DONE_OFFSET | 1u << CSR_LITENORM_EV_ENABLE_ERROR_OFFSET;
 
 	litenorm_ev_enable_write(0);
+#ifdef LITENORM_INTERRUPT
 	irq_setmask(irq_getmask() & ~(1u << LITENORM_INTERRUPT));
+#endif
 	job_callback = callback;
 	if (callback == NULL)
 		return;
 	litenorm_ev_pending_write(litenorm_ev_pending_read());
+#ifdef LITENORM_INTERRUPT
 	irq_attach(LITENORM_INTERRUPT, litenorm_isr);
 	irq_setmask(irq_getmask() | 1u << LITENORM_INTERRUPT);
+#endif
 	litenorm_ev_enable_write(enable);
 }
 

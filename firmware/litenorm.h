@@ -113,7 +113,8 @@ uint32_t litenorm_timeout(const struct litenorm_job *job);
 /**
  * Be called when a job has ended, by interrupt; NULL: no longer. Attaches litenorm_isr() to the SoC's interrupt table.
  *
- * litenorm_poll() and litenorm_wait() work as without.
+ * litenorm_poll() and litenorm_wait() work as without. The callback may start the next job. On a SoC without interrupts
+ * it is called when firmware calls litenorm_isr().
  */
 void litenorm_set_callback(litenorm_callback callback);
 

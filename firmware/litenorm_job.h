@@ -19,8 +19,13 @@
 extern "C" {
 #endif
 
-/** Bytes of the bus word: addresses and strides of a job are multiples of it. */
+/**
+ * Bytes of the bus word: addresses and strides of a job are multiples of it. On a SoC whose bus is not 32 bits wide,
+ * compile with -DLITENORM_WORD_BYTES=8 (LITENORM_BUS_BYTES of generated/soc.h).
+ */
+#ifndef LITENORM_WORD_BYTES
 #define LITENORM_WORD_BYTES 4u
+#endif
 
 /** Return codes: 0, or a negative code. Those of the hardware are the negated status of the job. */
 enum litenorm_result {
@@ -62,7 +67,7 @@ enum litenorm_result {
 	 * Rows may be written.
 	 */
 	LITENORM_ERR_STUCK = -67,
-	/** The SoC was built without the core. Nothing was done. */
+	/** The SoC was built without the core, or with registers of another major version. Nothing was done. */
 	LITENORM_ERR_NO_CORE = -68,
 	/** The window is locked. It was not changed, until the SoC is reset. */
 	LITENORM_ERR_LOCKED = -69,

@@ -4,7 +4,7 @@
 """`add_litenorm`: LiteNorm in any LiteX SoC."""
 
 from litenorm.accel import LiteNormConfig
-from litenorm.soc.peripheral import LiteNormPeripheral, formats_mask, inputs_mask, ops_mask
+from litenorm.soc.peripheral import MAGIC, VERSION, LiteNormPeripheral, formats_mask, inputs_mask, ops_mask
 
 BUS_TIMEOUT = 65536  # cycles, when the SoC's own bus timeout is not shorter
 
@@ -65,7 +65,8 @@ def constants(peripheral):
     """What the firmware has to know about a peripheral, name to value, as in `soc.h` behind the peripheral's name.
 
     OPS, INPUTS, FORMATS are bit masks over the codes in the mode register. BUS_TIMEOUT and WATCHDOG_CYCLES are the
-    cycles without an answer of the bus, and without a moving word, after which a job is given up.
+    cycles without an answer of the bus, and without a moving word, after which a job is given up. REGISTERS is what the
+    id register reads.
     """
     config = peripheral.config
     return {
@@ -78,4 +79,5 @@ def constants(peripheral):
         "BUS_BYTES": peripheral.data_width // 8,
         "BUS_TIMEOUT": peripheral.bus_timeout,
         "WATCHDOG_CYCLES": peripheral.watchdog_cycles,
+        "REGISTERS": MAGIC << 16 | VERSION[0] << 8 | VERSION[1],
     }

@@ -21,7 +21,8 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.status import Status
 from litenorm.firmware import host
-from litenorm.sim import adversary, soak
+from litenorm.sim import adversary
+from litenorm.sim import dma_soak as soak
 from litenorm.sim.jobs import random_job
 from litenorm.soc import add_litenorm
 
@@ -57,14 +58,19 @@ static inline void flush_cpu_dcache(void) { host_flushes++; }
 #ifndef HOST_IRQ_H
 #define HOST_IRQ_H
 typedef void (*isr_t)(void);
-extern unsigned host_mask;
+extern unsigned host_mask, host_ie;
+extern void host_access(void);
 extern isr_t host_isr;
 static inline unsigned irq_getmask(void) { return host_mask; }
 static inline void irq_setmask(unsigned mask) { host_mask = mask; }
+static inline unsigned irq_getie(void) { return host_ie; }
+/* An interrupt that waits is taken when they are enabled. */
+static inline void irq_setie(unsigned ie) { host_ie = ie; if (ie) host_access(); }
 static inline void irq_attach(unsigned irq, isr_t isr) { (void)irq; host_isr = isr; }
 #endif
 """,
     "host.c": """
+#include <generated/csr.h>
 #include <generated/soc.h>
 #include <hw/common.h>
 #include <irq.h>
@@ -73,10 +79,16 @@ static inline void irq_attach(unsigned irq, isr_t isr) { (void)irq; host_isr = i
 uint32_t (*host_read)(uint32_t address);
 void (*host_write)(uint32_t address, uint32_t value);
 int host_flushes;
-unsigned host_mask;
+unsigned host_mask, host_ie = 1;
 isr_t host_isr;
 #ifdef LITENORM_INTERRUPT
-void host_interrupt(void) { if (host_mask >> LITENORM_INTERRUPT & 1) host_isr(); }
+void host_interrupt(void) { if (host_ie && host_mask >> LITENORM_INTERRUPT & 1) host_isr(); }
+#endif
+#ifdef CSR_LITENORM_BASE
+/* The event is raised a few cycles after busy falls. */
+void host_access(void) { for (int i = 0; i < 4; i++) host_read(CSR_LITENORM_ID_ADDR); }
+#else
+void host_access(void) { }
 #endif
 const int host_codes[] = { LITENORM_ERR_BAD_PARAMETER, LITENORM_ERR_BUSY, LITENORM_ERR_TIMEOUT, LITENORM_ERR_STUCK,
                            LITENORM_ERR_NO_CORE, LITENORM_ERR_LOCKED, LITENORM_RUNNING };
@@ -300,6 +312,38 @@ def test_callback_is_called_once_for_each_job(system):
     system.set_callback(ctypes.cast(None, CALLBACK))
     system.check_good(rng)
     assert len(system.called) == 11
+
+
+def test_a_masked_interrupt_is_not_taken_for_the_next_job(system):
+    """The job ends while interrupts are off, and the next one is started: each has its callback and its result."""
+    rng = system.restart(9)
+    enabled = ctypes.c_uint.in_dll(system.library, "host_ie")
+    system.set_callback(system.functions[2])
+    for _ in range(3):
+        system.called.clear()
+        enabled.value = 0
+        assert system.run(system.draw(rng), rows=0) == -Status.BAD_ROWS
+        assert system.called == []
+        job = system.draw(rng)
+        assert system.start_job(job) == 0
+        assert system.called == [-Status.BAD_ROWS]
+        enabled.value = 1
+        assert system.wait(100_000) == 0
+        assert np.array_equal(job.output(system.memory), job.expected(system.config))
+        assert system.called == [-Status.BAD_ROWS, 0]
+
+
+def test_other_registers_are_not_taken_for_the_core(system):
+    system.restart(10)
+    read = system.read
+    other = READ(lambda address: read(address) ^ (1 << 8))
+    ctypes.c_void_p.in_dll(system.library, "host_read").value = ctypes.cast(other, ctypes.c_void_p).value
+    try:
+        assert system.init() == NO_CORE
+    finally:
+        ctypes.c_void_p.in_dll(system.library, "host_read").value = ctypes.cast(system.functions[0],
+                                                                                ctypes.c_void_p).value
+    assert system.init() == 0
 
 
 def test_time_limit_aborts_the_job(system):
