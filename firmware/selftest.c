@@ -196,6 +196,7 @@ static void test_twin(void)
 
 /* The core against the twin -------------------------------------------------------------------------------------*/
 
+#define SOME_ROW  (LITENORM_MAX_LENGTH < 16 ? LITENORM_MAX_LENGTH : 16u)
 #define SHORT_ROW (LITENORM_MAX_LENGTH < 18 ? LITENORM_MAX_LENGTH : 18u)
 
 static uint8_t from_core[BUFFER_BYTES + CANARY_BYTES] __attribute__((aligned(16)));
@@ -270,7 +271,7 @@ static struct litenorm_job plain_job(uint32_t rows, uint32_t length)
 
 static int good_job_works(void)
 {
-	return same(any_op(), plain_job(ROWS, 16));
+	return same(any_op(), plain_job(ROWS, SOME_ROW));
 }
 
 static void test_softmax(void)
@@ -417,7 +418,7 @@ static void expect(const char *name, unsigned op, const struct litenorm_job *job
 
 static void test_bad_jobs(void)
 {
-	const struct litenorm_job good = plain_job(4, 16);
+	const struct litenorm_job good = plain_job(4, SOME_ROW);
 	unsigned op = any_op();
 	struct litenorm_job job;
 
@@ -462,7 +463,7 @@ static void test_bad_jobs(void)
 
 static void test_window(void)
 {
-	struct litenorm_job job = plain_job(4, 16);
+	struct litenorm_job job = plain_job(4, SOME_ROW);
 	uint32_t first = (uint32_t)(uintptr_t)input;
 	int ok;
 
@@ -488,7 +489,7 @@ static void unmapped(const char *name, unsigned op, const struct litenorm_job *j
 /* Each stage of a job on a bus that does not answer. */
 static void test_unmapped_addresses(void)
 {
-	const struct litenorm_job good = plain_job(4, 16);
+	const struct litenorm_job good = plain_job(4, SOME_ROW);
 	struct litenorm_job job = good;
 
 	job.src = (const void *)0xa0000000;
@@ -524,7 +525,7 @@ static void test_window_lock(void)
 /* More rows than any of the tests below waits for: they overlap, so that they fit the buffers. */
 static struct litenorm_job long_job(void)
 {
-	struct litenorm_job job = plain_job(ROWS, 16);
+	struct litenorm_job job = plain_job(ROWS, SOME_ROW);
 
 	job.rows = BUFFER_BYTES / 4 - 16;
 	job.src_stride = 4;
@@ -535,7 +536,7 @@ static struct litenorm_job long_job(void)
 static void test_long_jobs(void)
 {
 	struct litenorm_job job = long_job();
-	struct litenorm_job other = plain_job(4, 16);
+	struct litenorm_job other = plain_job(4, SOME_ROW);
 	unsigned op = any_op();
 	int ok;
 
@@ -567,7 +568,7 @@ static void test_core(void)
 	test_norm(LITENORM_OP_LAYERNORM, "layernorm");
 	test_norm(LITENORM_OP_RMSNORM, "rmsnorm");
 	test_rows_in_memory();
-	job = plain_job(4, 16);
+	job = plain_job(4, SOME_ROW);
 	report("interrupt", "", by_interrupt(any_op(), &job) == LITENORM_OK);
 	test_bad_jobs();
 	test_window();
