@@ -16,7 +16,7 @@ from litenorm.sim.runner import SimOptions
 from litenorm.sim.workloads import run_selftest
 
 CONFIGS = {
-    "1 lane": LiteNormConfig(lanes=1, max_length=64),
+    "1 lane, short rows": LiteNormConfig(lanes=1, max_length=8),
     "4 lanes": LiteNormConfig(),
     "16 lanes": LiteNormConfig(lanes=16),
     "no core": None,
