@@ -46,9 +46,10 @@ class Engine(LiteXModule):
     each job finds them as they are after power-up: nothing of a job that went wrong is left, and no fault of the
     meantime. Only the contents of memories stay.
 
-    No job hangs. A bus that does not answer is given up by the reader or writer, everything else that stops is found
-    by the watchdog, which counts from the job's begin to its end and asks no state machine whether it may; and a state
-    machine in a state that does not exist goes back to idle.
+    No job hangs. A bus that does not answer is given up by the reader or writer; everything else that stops is found
+    by the watchdog, which counts from the job's begin to its end, whatever the other units say that they are doing; and
+    a state machine in a state that does not exist goes back to idle. What has no limit is a job that moves on: its
+    duration is that of its rows, and it can be aborted.
     """
 
     def __init__(self, config, core, reader, writer, watchdog_cycles=None):
