@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""Random jobs for the soak test (soak.py): what is written, what goes wrong when, and what may come of it.
+"""Random jobs for the soak test (dma_soak.py): what is written, what goes wrong when, and what may come of it.
 
 What a job accesses, and the status it ends with, is worked out here from the description of the registers in
 `soc/job.py` and `accel/status.py`, and not from the hardware.
