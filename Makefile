@@ -13,7 +13,7 @@ JOBS ?= 2
 OPENBLAS_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS
 
-.PHONY: help demo compare test lint soak dma-soak faults setup setup-test clean
+.PHONY: help demo compare test lint soak dma-soak faults mutants setup setup-test clean
 
 help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
@@ -25,6 +25,7 @@ help:
 	@echo "make soak      compare 10^8 elements of random and adversarial rows with the model"
 	@echo "make dma-soak  run 100 000 random jobs, good and bad, on the peripheral behind an adversarial bus"
 	@echo "make faults    flip 20 000 single bits in the core's registers and memories"
+	@echo "make mutants   plant 60 faults in the core's Verilog, one at a time: each must be caught"
 	@echo
 	@echo "make setup     only set up: Debian packages and the Python environment in .venv"
 	@echo "make clean     remove build/ and .venv"
@@ -56,6 +57,9 @@ soak: setup-test
 
 faults: setup-test
 	@$(PYTHON) -m litenorm.sim.faults $(ARGS)
+
+mutants: setup-test
+	@$(PYTHON) -m litenorm.sim.mutation --jobs $(JOBS) $(ARGS)
 
 setup:
 	@.ci/setup run

@@ -14,7 +14,7 @@ from litenorm.accel.exponential import ELEMENT_BITS, ExpPass, exp_record_layout
 from litenorm.accel.normalizer import Normalizer
 from litenorm.accel.requantize import Requantize, weights_layout
 from litenorm.accel.row_constants import RowConstants, constants_layout
-from litenorm.accel.rows import row_params
+from litenorm.accel.rows import OP, row_params
 from litenorm.accel.self_check import RowEntry, SelfCheck, promise_layout
 from litenorm.accel.statistics import Statistics, statistics_layout
 
@@ -122,7 +122,7 @@ class LiteNorm(LiteXModule):
         self.comb += [
             constants_queue.source.connect(constants.record),
             constants.source.connect(row_queue.sink),
-            row_queue.source.connect(normalizer.record),
+            row_queue.source.connect(normalizer.record, omit={"affine"}),
             self.constant_row.eq(normalizer.constant_row),
         ]
 
@@ -135,6 +135,8 @@ class LiteNorm(LiteXModule):
             check.data.eq(normalizer.source.data),
         ]
         if config.has_affine:
+            # A softmax row's codes pass Requantize as they are.
+            self.comb += normalizer.record.affine.eq(row_queue.source.affine & (row_queue.source.op != OP["softmax"]))
             self.requantize = requantize = Requantize(config)
             self.weights = stream.Endpoint(weights_layout(config))
             self.passing = passing = stream.SyncFIFO(promise_layout(config), Requantize.latency + 2)

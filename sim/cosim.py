@@ -29,7 +29,16 @@ from types import SimpleNamespace
 
 import myhdl
 import numpy as np
-from myhdl import Cosimulation, CosimulationError, Signal, Simulation, StopSimulation, delay, intbv
+from myhdl import (
+    Cosimulation,
+    CosimulationError,
+    ResetSignal,
+    Signal,
+    Simulation,
+    StopSimulation,
+    delay,
+    intbv,
+)
 
 from litenorm.sim.cache import build_dir, cached, digest
 from litenorm.sim.errors import BuildError, MissingTool, SimulationError
@@ -40,7 +49,7 @@ MESSAGE_BYTES = 4096  # buffer of one exchange, fixed in MyHDL and in its VPI mo
 ANSWER_SECONDS = 60  # without an answer of vvp: it is taken to loop for ever
 RESET_CYCLES = 2  # before cycle 0
 
-_PORT = re.compile(r"^\s*(input|output)\s+(?:wire|reg)?\s*(signed)?\s*(?:\[(\d+):0\])?\s*(\w+)\s*,?\s*$", re.M)
+_PORT = re.compile(r"^\s*(input|output)\s+(?:wire|reg)?\s*(signed)?\s*(?:\[(\d+):0\])?\s*(\w+)\s*[,;]?\s*$", re.M)
 
 
 class UnknownValueError(SimulationError):
@@ -78,11 +87,15 @@ def vpi_folder():
 
 
 def ports_of(verilog, top):
-    """Return the list of (direction, name, bits, signed) of module ``top``; ValueError when it is not there."""
-    header = re.search(rf"\bmodule\s+{re.escape(top)}\s*\((.*?)\);", verilog, re.S)
-    if not header:
+    """Return the list of (direction, name, bits, signed) of module ``top``; ValueError when it is not there.
+
+    The ports are declared in the header, as LiteX writes them, or one a line behind it, as MyHDL does.
+    """
+    module = re.search(rf"\bmodule\s+{re.escape(top)}\s*\((.*?)\);(.*?)\bendmodule\b", verilog, re.S)
+    if not module:
         raise ValueError(f"the Verilog has no module {top}")
-    return [(m[1], m[4], int(m[3] or 0) + 1, bool(m[2])) for m in _PORT.finditer(header[1])]
+    ports = list(_PORT.finditer(module[1])) or list(_PORT.finditer(module[2]))
+    return [(m[1], m[4], int(m[3] or 0) + 1, bool(m[2])) for m in ports]
 
 
 def _check_budget(ports):
@@ -173,13 +186,15 @@ class CoSim:
     Parameters
     ----------
     verilog : Verilog text, self-contained.
-    top : name of the module; its ports are in the header (ANSI style), as LiteX writes them.
+    top : name of the module; its ports are declared as LiteX or MyHDL write them, see ``ports_of``.
     seed : printed with every error; drivers and monitors draw from it.
     vcd : path of a trace to write, or None.
 
     ``sig`` holds a Signal per port: bool for one bit, intbv for more. ``sys_clk`` and ``sys_rst`` are driven here: the
-    reset is high for two cycles before cycle 0. MyHDL allows one simulation per process at a time: a second thread
-    waits, a second CoSim inside of the first is a RuntimeError. ValueError when the ports do not fit MyHDL's message.
+    reset is high for two cycles before cycle 0. A module without clock gets its inputs from generators that are clocked
+    by ``sig.sys_clk`` all the same. MyHDL blocks on these Signals run in the same simulation. MyHDL allows one
+    simulation per process at a time: a second thread waits, a second CoSim inside of the first is a RuntimeError.
+    ValueError when the ports do not fit MyHDL's message.
     """
 
     def __init__(self, verilog, top, seed=0, vcd=None):
@@ -209,13 +224,15 @@ class CoSim:
         try:
             signals = {}
             for _, name, bits, signed in self.ports:
-                if bits == 1:
+                if name == "sys_rst":
+                    signals[name] = ResetSignal(0, active=1, isasync=False)
+                elif bits == 1:
                     signals[name] = Signal(False)
                 elif signed:
                     signals[name] = Signal(intbv(0, min=-(1 << (bits - 1)), max=1 << (bits - 1)))
                 else:
                     signals[name] = Signal(intbv(0)[bits:])
-            self.sig = SimpleNamespace(**signals)
+            self.sig = SimpleNamespace(**{"sys_clk": Signal(False), **signals})
             self._simulation = None
             self._cosimulation = _Cosimulation(self._command, **signals)
         except BaseException:
@@ -317,7 +334,7 @@ class CoSim:
 # Streams -----------------------------------------------------------------------------------------
 
 
-class _Staller:
+class Staller:
     """Draws a Stall cycle by cycle."""
 
     def __init__(self, stall, seed, name):
@@ -342,7 +359,8 @@ class StreamDriver:
 
     valid, once high, stays until ready. Without valid the payload is noise. A reset cuts the packet that is being sent;
     the driver goes on with the next one. ``accepted`` holds the cycle of each beat (-1: skipped by a reset), ``next``
-    the number of the next beat, ``resets`` that number at each reset.
+    the number of the next beat, ``resets`` that number at each reset. ``on_beat``, when set, is called with the dict of
+    the fields of each beat that the module takes.
     """
 
     def __init__(self, dut, name, beats, stall=0.0, after=None):
@@ -356,7 +374,8 @@ class StreamDriver:
         self.resets = []
         self.moved = 0  # cycle of the last transfer
         self.after = after
-        self._staller = _Staller(stall, dut.seed, name)
+        self.on_beat = None
+        self._staller = Staller(stall, dut.seed, name)
 
     @property
     def done(self):
@@ -385,6 +404,8 @@ class StreamDriver:
                 dut.require(f"{port.name}_ready")
                 if valid and ready:
                     self.accepted[self.next] = self.moved = dut.cycle
+                    if self.on_beat is not None:
+                        self.on_beat(dict(zip(port.ports, self.values[self.next], strict=True)))
                     self.next += 1
                 stalled = self._staller.step()
                 if valid and not ready:
@@ -415,7 +436,8 @@ class StreamMonitor:
 
     HandshakeError when valid falls before ready, or payload, params, first or last change while they wait;
     UnknownValueError when valid is X, or any of the others is X while valid. ``beats()`` and ``cycles`` hold what was
-    taken, ``resets`` the number of beats at each reset.
+    taken, ``resets`` the number of beats at each reset. ``on_beat``, when set, is called with the dict of the fields of
+    each beat.
     """
 
     def __init__(self, dut, name, stall=0.0, expect=None):
@@ -426,7 +448,8 @@ class StreamMonitor:
         self.cycles = []
         self.resets = []
         self.moved = 0
-        self._staller = _Staller(stall, dut.seed, name)
+        self.on_beat = None
+        self._staller = Staller(stall, dut.seed, name)
 
     def beats(self):
         """Return the beats taken so far as a structured array."""
@@ -467,6 +490,8 @@ class StreamMonitor:
                         self.moved = dut.cycle
                         if self.expect is not None and len(self.values) > self.expect:
                             raise HandshakeError(dut.text(f"{port.name} gave an extra beat after {self.expect}"))
+                        if self.on_beat is not None:
+                            self.on_beat(dict(zip(port.ports, beat, strict=True)))
                 elif held is not None:
                     raise HandshakeError(dut.text(f"{port.name}.valid fell before ready"))
                 go.next = not self._staller.step()
@@ -539,9 +564,13 @@ def _difference(port, old, new):
 
 
 class StreamCoSim:
-    """A module with stream endpoints in co-simulation; the parameters are those of ``verilated.StreamDut``."""
+    """A module with stream endpoints in co-simulation; the parameters are those of ``verilated.StreamDut``.
 
-    def __init__(self, module, sinks=None, sources=None, signals=(), name=None, regs_init=True, vcd=None):
+    vcd : path of a trace to write, or None.
+    """
+
+    def __init__(self, module, sinks=None, sources=None, signals=(), name=None, regs_init=True, vcd=None,
+                 edit=None):
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__).lower()
         self.sinks = {key: StreamPort(key, endpoint) for key, endpoint in (sinks or {}).items()}
         self.sources = {key: StreamPort(key, endpoint) for key, endpoint in (sources or {}).items()}
@@ -552,10 +581,16 @@ class StreamCoSim:
         self.signals = list(signals)
         self.vcd = vcd
         self.verilog, _ = convert(module, self.name, ios, regs_init)
+        if edit is not None:
+            self.verilog = edit(self.verilog)
 
     def run(self, beats, stall=None, seed=0, expect=None, after=None, reset_at=(), reset_cycles=1, max_cycles=1_000_000,
-            hang_cycles=2000, idle_cycles=500, tail_cycles=16):
+            hang_cycles=2000, idle_cycles=500, tail_cycles=16, follower=None):
         """Feed the sinks, drain the sources and return a Result: as ``StreamDut.run``, always from power-up.
+
+        follower : something that watches the beats in the same simulation, as ``lockstep.Follower`` does. Its
+        ``start(dut, drivers, monitors)`` returns MyHDL generators; the run lasts until its ``done`` is true, and its
+        ``moved`` and ``state()`` are those of a StreamDriver.
 
         Raises HandshakeError, HangError, and UnknownValueError when a handshake or a watched signal is X, or a payload,
         param, first or last is X while valid.
@@ -576,6 +611,10 @@ class StreamCoSim:
                         for key in self.sources}
             watches = {key: SignalWatch(dut, key) for key in self.signals}
             agents = [*drivers.values(), *monitors.values()]
+            generators = [agent.process() for agent in (*agents, *watches.values())]
+            if follower is not None:
+                generators += follower.start(dut, drivers, monitors)
+                agents.append(follower)
             last_reset = max(reset_at, default=-1)
             complete = None
 
@@ -583,6 +622,7 @@ class StreamCoSim:
                 nonlocal complete
                 quiet = dut.cycle - max((agent.moved for agent in agents), default=0)
                 sent = dut.cycle > last_reset and all(driver.done for driver in drivers.values())
+                sent = sent and (follower is None or follower.done)
                 if sent and expect:
                     if all(m.expect is None or len(m.values) >= m.expect for m in monitors.values()):
                         complete = dut.cycle if complete is None else complete
@@ -594,7 +634,6 @@ class StreamCoSim:
                     raise HangError(dut.text(f"no transfer for {quiet} cycles{state}"))
                 return False
 
-            generators = [agent.process() for agent in (*agents, *watches.values())]
             cycles = dut.run(*generators, until=until, max_cycles=max_cycles, reset_at=reset_at,
                              reset_cycles=reset_cycles)
         records = [ResetRecord(cycle, {key: d.resets[i] for key, d in drivers.items()},

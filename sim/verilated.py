@@ -293,13 +293,14 @@ class SignalDut:
     trace : path of a VCD file to write, or None; complete after ``close``. A fresh run begins it anew.
     seed : seed of the power-up values of everything that has no initial value.
     state : make registers and memories writable, for ``flip``; slower.
+    edit : function of the Verilog's text to the text that is compiled: to plant faults in it.
 
     Names are Verilog port names. ``sys_clk`` and ``sys_rst`` are driven by the harness. Raises MissingTool;
     BuildError when a tool refuses the Verilog; KeyError for an unknown port.
     """
 
     def __init__(self, module, inputs=(), outputs=(), buses=None, memory=None, name=None, regs_init=True, trace=None,
-                 seed=0, state=False):
+                 seed=0, state=False, edit=None):
         if buses and memory is None:
             raise ValueError("buses need a memory: litenorm.sim.wishbone.Memory(base, size)")
         self.memory = memory
@@ -310,6 +311,8 @@ class SignalDut:
             outputs.update(bus.outputs())
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__).lower()
         self.verilog, ports = convert(module, self.name, {**inputs, **outputs}, regs_init)
+        if edit is not None:
+            self.verilog = edit(self.verilog)
         self.ports = {port: (signal, signal.direction == "output") for port, signal in ports.items()}
         for port in inputs:
             if self.ports[port][1]:
@@ -582,12 +585,7 @@ class StreamDut(SignalDut):
         hung = bool(flips) and _ERRORS.get(code) is HangError
         if not hung:
             self._check(code)
-        sources, events, values = {}, {}, {}
-        for i, (name, port) in enumerate(self.sources.items()):
-            count = library.harness_source_count(handle, i)
-            capture = Capture(port, port.beats(count), np.zeros(count, np.int64))
-            library.harness_source_take(handle, i, _address(capture.beats), _address(capture.cycles))
-            sources[name] = capture
+        sources, events, values = self.captures(), {}, {}
         for i, name in enumerate(self.signals):
             count = library.harness_watch_count(handle, i)
             events[name], values[name] = np.zeros(count, np.int64), np.zeros(count, np.uint64)
@@ -600,6 +598,16 @@ class StreamDut(SignalDut):
             records.append(ResetRecord(cycle, {k: counts[k] for k in self.sinks},
                                        {k: counts[k] for k in self.sources}))
         return Result(seed, run.cycles, sources, accepted, events, values, records, hung)
+
+    def captures(self):
+        """Return the dict of source name to Capture of the last run, also of one that ended with an error."""
+        captures = {}
+        for i, (name, port) in enumerate(self.sources.items()):
+            count = self._library.harness_source_count(self._live, i)
+            captures[name] = Capture(port, port.beats(count), np.zeros(count, np.int64))
+            self._library.harness_source_take(self._live, i, _address(captures[name].beats),
+                                              _address(captures[name].cycles))
+        return captures
 
 
 __all__ = ["Capture", "HandshakeError", "HangError", "ResetRecord", "Result", "SignalDut", "Stall", "StreamDut",
