@@ -25,7 +25,7 @@ help:
 	@echo "make soak      compare 10^8 elements of random and adversarial rows with the model"
 	@echo "make dma-soak  run 100 000 random jobs, good and bad, on the peripheral behind an adversarial bus"
 	@echo "make faults    flip 20 000 single bits in the core's registers and memories"
-	@echo "make mutants   plant 60 faults in the core's Verilog, one at a time: each must be caught"
+	@echo "make mutants   plant faults in the core's Verilog, one at a time: each must be caught"
 	@echo
 	@echo "make setup     only set up: Debian packages and the Python environment in .venv"
 	@echo "make clean     remove build/ and .venv"

@@ -10,8 +10,8 @@ from litenorm.accel import LiteNorm, LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
 from litenorm.sim.cosim import HandshakeError, HangError, Stall, UnknownValueError
-from litenorm.sim.mutants import Fault
 from litenorm.sim.lockstep import Description, LockStep, LockStepError, Row
+from litenorm.sim.mutants import Fault
 from litenorm.sim.rowcheck import compare_packets, mixed_rows
 
 LENGTHS = tuple(range(1, 65))
