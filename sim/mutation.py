@@ -120,9 +120,9 @@ class Examination:
         self._try("tables", dut, chord_rows(dut, CONFIG, 64, seed=5))
 
     def _resets(self, dut):
-        rows = mixed_rows(dut, CONFIG, 60, seed=99, edges=False)
-        # One at a time, and then many in one run: what a reset leaves behind may add up.
-        for at in (*([cycle] for cycle in RESETS), list(RESETS)[::3]):
+        # One at a time, and then all in one run: what a reset leaves behind may add up.
+        few, many = (mixed_rows(dut, CONFIG, count, seed=99, edges=False) for count in (60, 200))
+        for rows, at in (*((few, [cycle]) for cycle in RESETS), (many, list(RESETS))):
             self._try("resets", dut, rows, run_resets, reset_at=at, stall=STALLS["random stalls"], seed=at[0])
 
     def _self_check(self):
