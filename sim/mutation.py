@@ -29,7 +29,7 @@ from rich.table import Table
 
 from litenorm.accel import LiteNorm
 from litenorm.sim.cli import write_json
-from litenorm.sim.errors import BuildError, MissingTool, SimulationError
+from litenorm.sim.errors import SimulationError
 from litenorm.sim.mutants import CONFIG, DROPPED_CARRY, FAULTS, PASSING_CHANGED, by_name
 from litenorm.sim.rowcheck import RowMismatch, chord_rows, core_dut, mixed_rows, run_resets, run_rows
 from litenorm.sim.verilated import Stall, StreamDut
@@ -229,8 +229,6 @@ def run(faults, jobs=2):
             raise
     return [found[fault.name] for fault in faults]
 
-
-__all__ = ["BuildError", "Examination", "MissingTool", "Verdict", "examine", "examine_sound", "main", "run"]
 
 if __name__ == "__main__":
     sys.exit(main())
