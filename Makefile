@@ -13,7 +13,7 @@ JOBS ?= 2
 OPENBLAS_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS
 
-.PHONY: help demo compare test lint soak dma-soak faults mutants setup setup-test clean
+.PHONY: help demo compare test lint soak dma-soak faults mutants formal setup setup-test setup-formal clean
 
 help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
@@ -22,6 +22,7 @@ help:
 	@echo "make compare   run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
 	@echo
 	@echo "Verification, the long forms; make test has a short form of each. ARGS=--help lists their options:"
+	@echo "make formal    prove properties of the generated Verilog, and find the bugs planted in it"
 	@echo "make soak      compare 10^8 elements of random and adversarial rows with the model"
 	@echo "make dma-soak  run 100 000 random jobs, good and bad, on the peripheral behind an adversarial bus"
 	@echo "make faults    flip 20 000 single bits in the core's registers and memories"
@@ -49,6 +50,9 @@ test: setup-test
 dma-soak: setup-test
 	@$(PYTHON) -m litenorm.sim.dma_soak $(ARGS)
 
+formal: setup-formal
+	@$(PYTHON) -m litenorm.formal --jobs $(JOBS) $(ARGS)
+
 lint: setup-test
 	@$(PYTHON) -m ruff check .
 
@@ -66,6 +70,9 @@ setup:
 
 setup-test:
 	@.ci/setup test
+
+setup-formal:
+	@.ci/setup formal
 
 clean:
 	rm -rf build .venv

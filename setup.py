@@ -9,7 +9,7 @@ from setuptools import setup
 
 HERE = Path(__file__).parent
 
-FOLDERS = ("accel", "soc", "firmware", "sim", "nn", "bench")
+FOLDERS = ("accel", "soc", "firmware", "sim", "nn", "bench", "formal")
 
 # Files other than Python that the package needs at run time.
 PACKAGE_DATA = {
@@ -56,6 +56,7 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         "test": requirements("requirements-test.txt"),
+        "formal": requirements("requirements-formal.txt"),
         # Training of the small GPT, and comparison of a checkpoint with its own framework.
         "models": ["torch>=2.13.0"],
     },

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+"""Proofs about accel/divider.py: division, square root, product and normalizing shift, for any operands.
+
+A product of two numbers is kept as ghost state by shift and add, one bit a step. So the invariants need no multiplier
+and hold at full width; that shift and add is the product is a line of algebra (`lemmas.horner`), and with `multiply` a
+real multiplication is compared with it at small widths.
+"""
+
+from litex.gen import *
+from migen import *
+
+from litenorm.accel.divider import ChunkedMultiplier, Divider, LeadingShift, SquareRoot
+from litenorm.formal.harness import Harness, inner
+
+
+class DividerProof(Harness):
+    """divisor * quotient_so_far + remainder == the dividend's consumed part, 0 <= remainder < divisor."""
+
+    def __init__(self, divisor_bits, quotient_bits, steps, multiply=False):
+        super().__init__()
+        self.dut = dut = Divider(divisor_bits, quotient_bits, steps)
+        self.free(dut.start, dut.high, dut.low, dut.divisor)
+        self.assume("high_below_divisor", ~dut.start | (dut.high < dut.divisor))
+
+        # # #
+
+        running, count = inner(dut, "running"), inner(dut, "count")
+        bits = [inner(dut, f"bit{i}") for i in range(steps)]
+        width = divisor_bits + quotient_bits
+        active = Signal()               # a division was started
+        divisor = Signal(divisor_bits)
+        dividend = Signal(width)
+        window = Signal(width + quotient_bits)   # the dividend; its consumed part is above the lowest quotient_bits
+        consumed = Signal(width)
+        product = Signal(width)         # divisor * quotient so far, by shift and add
+        quotient = Signal(quotient_bits)    # so far
+        fresh = Signal(quotient_bits)   # ones where dut.quotient holds quotient bits
+        next_product, next_quotient = product, quotient
+        for bit in bits:
+            next_product = self.named((next_product << 1) + Mux(bit, divisor, 0), f"product_{len(next_product)}", width)
+            next_quotient = self.named(Cat(bit, next_quotient[:-1]), "quotient_next", quotient_bits)
+        self.comb += consumed.eq(window[quotient_bits:])
+        self.sync += [
+            If(running,
+                product.eq(next_product),
+                quotient.eq(next_quotient),
+                window.eq(window << steps),
+                fresh.eq((fresh << steps) | (2**steps - 1)),
+            ),
+            If(dut.start,
+                active.eq(1),
+                divisor.eq(dut.divisor),
+                dividend.eq(Cat(dut.low, dut.high)),
+                window.eq(Cat(dut.low, dut.high)),
+                product.eq(0),
+                quotient.eq(0),
+                fresh.eq(0),
+            ),
+        ]
+
+        cycles = quotient_bits // steps
+        moved = Signal(width + quotient_bits)
+        ones = Signal(quotient_bits)
+        self.comb += Case(count, {
+            n: [moved.eq(dividend << (steps * (cycles - n))), ones.eq(2 ** (steps * (cycles - n)) - 1)]
+            for n in range(cycles + 1)
+        })
+        self.reach(dut.done)
+        self.prove("invariant", ~active | (product + dut.remainder == consumed))
+        self.prove("remainder_below_divisor", ~active | (dut.remainder < divisor))
+        self.prove("done_is_exact", ~dut.done | (
+            (product + dut.remainder == dividend) & (dut.quotient == quotient) & (dut.remainder < divisor)))
+        # What the induction needs to know besides.
+        self.support("same_divisor", ~active | (divisor == inner_register(dut, "divisor")))
+        self.support("count", (count <= cycles) & (running == (count != 0)))
+        self.support("started", active == (running | dut.done))
+        self.support("never_both", ~(running & dut.done))
+        self.support("window", ~active | ((window == moved) & (fresh == ones)))
+        self.support("quotient_enters", ~active | (
+            (dut.quotient & fresh == quotient) & (dut.quotient & ~fresh == window[:quotient_bits])))
+        self.support("product_fits", ~active | (product <= consumed))
+        if multiply:
+            self.prove("product", product == divisor_product(self, divisor, quotient, width))
+
+
+def divisor_product(harness, a, b, width):
+    return harness.named(a * b, "multiplied", width)
+
+
+def inner_register(dut, name):
+    """The register called `name` inside a unit that has a port of the same name."""
+    from migen.fhdl.tools import list_targets
+
+    found = [s for s in list_targets(dut._fragment.sync["sys"])
+             if (s.name_override or s.backtrace[-1][0]) == name and s is not getattr(dut, name)]
+    if len(found) != 1:
+        raise ValueError(f"{type(dut).__name__} has {len(found)} registers named {name}; good: 1")
+    return found[0]
+
+
+class SquareRootProof(Harness):
+    """root^2 + remainder == the value's consumed part, 0 <= remainder <= 2 * root; so root = floor(sqrt(value))."""
+
+    def __init__(self, root_bits, steps, multiply=False):
+        super().__init__()
+        self.dut = dut = SquareRoot(root_bits, steps)
+        self.free(dut.start, dut.value)
+
+        # # #
+
+        running, count, remainder = inner(dut, "running"), inner(dut, "count"), inner(dut, "remainder")
+        bits = [inner(dut, f"bit{i}") for i in range(steps)]
+        width = 2 * root_bits
+        active = Signal()
+        value = Signal(width)
+        window = Signal(2 * width)
+        consumed = Signal(width)
+        square = Signal(width)          # root^2: (2r + b)^2 = 4r^2 + b(4r + 1)
+        next_square, next_root = square, dut.root
+        for i, bit in enumerate(bits):
+            next_square = self.named((next_square << 2) + Mux(bit, (next_root << 2) + 1, 0), f"square{i}", width)
+            next_root = self.named(Cat(bit, next_root[:-1]), f"root{i}", root_bits)
+        self.comb += consumed.eq(window[width:])
+        self.sync += [
+            If(running, square.eq(next_square), window.eq(window << (2 * steps))),
+            If(dut.start, active.eq(1), value.eq(dut.value), window.eq(dut.value), square.eq(0)),
+        ]
+        cycles = root_bits // steps
+        moved, limit = Signal(2 * width), Signal(root_bits + 1)
+        self.comb += Case(count, {
+            n: [moved.eq(value << (2 * steps * (cycles - n))), limit.eq(1 << (steps * (cycles - n)))]
+            for n in range(cycles + 1)
+        })
+        self.reach(dut.done)
+        self.prove("invariant", ~active | (square + remainder == consumed))
+        self.prove("remainder_at_most_2_root", ~active | (remainder <= (dut.root << 1)))
+        self.prove("done_is_floor", ~dut.done | ((square + remainder == value) & (remainder <= (dut.root << 1))))
+        self.support("count", (count <= cycles) & (running == (count != 0)))
+        self.support("started", active == (running | dut.done))
+        self.support("never_both", ~(running & dut.done))
+        self.support("window", ~active | ((window == moved) & (inner_register(dut, "value") == window[:width])))
+        self.support("root_fits", ~active | (dut.root < limit))
+        self.support("square_fits", ~active | (square <= consumed))
+        if multiply:
+            self.prove("square", ~active | (square == divisor_product(self, dut.root, dut.root, width)))
+
+
+class MultiplierProof(Harness):
+    """product == a * b, when `wide` or b is below 2^chunk."""
+
+    def __init__(self, a_bits, b_bits):
+        super().__init__()
+        self.dut = dut = ChunkedMultiplier(a_bits, b_bits)
+        self.free(dut.start, dut.wide, dut.a, dut.b)
+        self.assume("narrow_fits", ~dut.start | dut.wide | (dut.b < 2**dut.CHUNK))
+        # A start while one is under way mixes the two; RowConstants does not do it (pipelines.RowConstantsStreams).
+        running = Signal()
+        self.sync += [If(dut.done, running.eq(0)), If(dut.start, running.eq(1))]
+        self.assume("started_when_idle", ~dut.start | ~running | dut.done)
+
+        # # #
+
+        a, b, wide = Signal(a_bits), Signal(b_bits), Signal()
+        started = Signal()
+        age = Signal(max=64)            # cycles since the start
+        self.sync += [
+            If(age != 63, age.eq(age + 1)),
+            If(dut.start, a.eq(dut.a), b.eq(dut.b), wide.eq(dut.wide), started.eq(1), age.eq(0)),
+        ]
+        chunk = dut.CHUNK
+        a_chunks, b_chunks = -(-a_bits // chunk), -(-b_bits // chunk)
+        latency = Mux(wide, a_chunks * b_chunks + 2, a_chunks + 2)
+        self.reach(dut.done)
+        self.prove("product", ~dut.done | (dut.product == divisor_product(self, a, b, a_bits + b_bits)))
+        self.prove("latency", ~started | (dut.done == (age >= latency)))
+
+
+class LeadingShiftProof(Harness):
+    """shifted == value << (unit * count); the top `unit` bits are not all zero when `most` shifts suffice."""
+
+    def __init__(self, width, unit, most):
+        super().__init__()
+        self.dut = dut = LeadingShift(width, unit, most)
+        self.free(dut.start, dut.value)
+
+        # # #
+
+        value = Signal(width)
+        started = Signal()
+        age = Signal(max=16)
+        self.sync += [
+            If(age != 15, age.eq(age + 1)),
+            If(dut.start, value.eq(dut.value), started.eq(1), age.eq(0)),
+        ]
+        moved = Signal(width)
+        self.comb += Case(dut.count, {n: moved.eq(value << min(unit * n, width)) for n in range(2 ** len(dut.count))})
+        needed = value >= (1 << max(width - unit * (most + 1), 0))
+        self.reach(dut.done & started)
+        self.prove("shifted", ~(started & dut.done) | (dut.shifted == moved))
+        self.prove("normalized", ~(started & dut.done & needed) | (dut.shifted[width - unit :] != 0))
+        # Nothing but zeros is shifted out.
+        kept = Signal()
+        self.comb += Case(dut.count, {
+            n: kept.eq(value[width - unit * n :] == 0 if 0 < unit * n <= width else 1)
+            for n in range(2 ** len(dut.count))
+        })
+        self.prove("nothing_is_lost", ~(started & dut.done & (value != 0)) | kept)
+        self.prove("latency", ~started | (dut.done == (age >= dut.latency - 1)))
