@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def requires(tmp_path_factory):
     """Requirement -> lower bound, of the package and its extras, as setuptools writes them."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("setup.py", "pyproject.toml", "requirements.txt", "requirements-test.txt"):
+    for name in ("setup.py", "pyproject.toml", "requirements.txt", "requirements-test.txt", "requirements-formal.txt"):
         shutil.copy(ROOT / name, folder)
     subprocess.run([sys.executable, "setup.py", "-q", "egg_info"], cwd=folder, check=True, capture_output=True)
     lines = (folder / "litenorm.egg-info/requires.txt").read_text().split("\n")
@@ -40,7 +40,7 @@ def test_an_installed_litex_is_not_replaced(requires):
 
 def test_every_pin_is_within_its_range(requires):
     bounds = dict(line.split(">=") for line in requires)
-    exact = pins("requirements.txt") | pins("requirements-test.txt")
+    exact = pins("requirements.txt") | pins("requirements-test.txt") | pins("requirements-formal.txt")
     del exact["setuptools"]
     assert exact.keys() == bounds.keys() - {"torch"}
     assert all(numbers(exact[name]) >= numbers(bounds[name]) for name in exact)
