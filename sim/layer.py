@@ -67,9 +67,9 @@ class LayerReport:
                        f"{self.mismatches} of {self.elements}")
         checks.add_row("rows of softmax whose sum is not exactly T",
                        f"{self.softmax_sum_errors} of {self.softmax_rows}")
-        checks.add_row("  the same logits through TFLite's int8 softmax: rows whose sum is not 1",
+        checks.add_row("  TFLite's int8 softmax of the same logits: sum not 1",
                        f"{self.usual['sum_errors']} of {self.usual['rows']}")
-        checks.add_row("  the largest of these errors", f"{self.usual['worst']:.4f}")
+        checks.add_row("  and off by up to", f"{self.usual['worst']:.4f}")
         checks.add_row("rows of LayerNorm whose sum is not exactly 0",
                        f"{self.layernorm_sum_errors} of {self.layernorm_rows}")
         checks.add_row(f"cosine to the float32 layer (at least {MIN_COSINE})", f"{self.cosine_fp32:.5f}")
