@@ -192,7 +192,7 @@ class Gearbox(Streams):
 
     def word_element(self, data, name):
         """The element that is followed, in a word; 16 bits, sign-extended when it has 8."""
-        moved = self.named(data >> (self.byte_in_word << 3), f"{name}_moved", len(data))
+        moved = self.named(data >> Cat(C(0, 3), self.byte_in_word), f"{name}_moved", len(data))
         return self.named(Mux(self.wide, moved[:16], Cat(moved[:8], Replicate(moved[7], 8))), f"{name}_element", 16)
 
     def follow_element(self, sink, sink_here, sink_value, source_here, source_value, stored):
@@ -218,7 +218,7 @@ class UnpackStreams(Gearbox):
         self.assume("rows_are_whole", ~dut.sink.valid | (dut.sink.last == (word == self.words - 1)))
         self.prove("last_is_the_rows_last_beat", ~dut.source.valid | (dut.source.last == (beat == self.beats - 1)))
         self.prove("first_is_the_rows_first_beat", ~dut.source.valid | (dut.source.first == (beat == 0)))
-        lanes_out = self.named(dut.source.data >> (self.lane << 4), "lanes_out", 16)
+        lanes_out = self.named(dut.source.data >> Cat(C(0, 4), self.lane), "lanes_out", 16)
         self.follow_element(
             dut.sink, dut.sink.valid & (word == self.element_word), self.word_element(dut.sink.data, "in"),
             dut.source.valid & dut.source.ready & (beat == self.element_beat), lanes_out, lanes * 16 > data_width)
@@ -236,7 +236,7 @@ class PackStreams(Gearbox):
         self.assume("rows_are_whole", ~dut.sink.valid | (dut.sink.last == (beat == self.beats - 1)))
         self.prove("last_is_the_rows_last_word", ~dut.source.valid | (dut.source.last == (word == self.words - 1)))
         self.prove("first_is_the_rows_first_word", ~dut.source.valid | (dut.source.first == (word == 0)))
-        lane = self.named(dut.sink.data >> (self.lane << 4), "lane_in", 16)
+        lane = self.named(dut.sink.data >> Cat(C(0, 4), self.lane), "lane_in", 16)
         lane = self.named(Mux(dut.wide, lane, Cat(lane[:8], Replicate(lane[7], 8))), "lane_in_element", 16)
         here = dut.source.valid & dut.source.ready & (word == self.element_word)
         self.follow_element(dut.sink, dut.sink.valid & (beat == self.element_beat), lane,

@@ -172,8 +172,8 @@ SUMS = [
         dict(lanes=1, max_length=2), depth=50, bug_depth=50, edits=widths.layernorm(3, 2, 6, 11, 2), quick=True,
     ),
     Proof(
-        "layernorm_row_4", "the same", "x 3 bits, A 6 bits, N to 4", "sums:LayerNormRow", "bounded",
-        NO_SEED, dict(lanes=2, max_length=4), depth=50, bug_depth=50, edits=widths.layernorm(3, 4, 6, 11, 2),
+        "layernorm_row_4", "the same", "x 2 bits, A 6 bits, N to 4", "sums:LayerNormRow", "bounded",
+        NO_SEED, dict(lanes=2, max_length=4), depth=50, bug_depth=50, edits=widths.layernorm(2, 4, 6, 12, 2),
     ),
     Proof(
         "core_softmax_4", "whole core, two rows of any logits, scale, format: each adds up to T",
@@ -225,12 +225,13 @@ STREAMS = [
     ),
     *(Proof(
         f"unpack_stream_{lanes}", "each row its beats; element i of the words is element i of the beats",
-        f"16 bits, {lanes} lane{'s' * (lanes > 1)}, N to 15", "pipelines:UnpackStreams", "pdr",
+        f"16 bits, {lanes} lane{'s' * (lanes > 1)}, N to 15", "pipelines:UnpackStreams",
+        "bounded",
         {"words are taken while a beat waits": Edit(
             GEARBOX, "sink.ready.eq(~source.valid | source.ready)", "sink.ready.eq(1)", 2)} if lanes > 1 else
         {"a word is not left behind its last beat": Edit(
             GEARBOX, "index.eq(Mux(sink.ready, 0, index + 1))", "index.eq(index + 1)", 2)},
-        dict(data_width=16, lanes=lanes),
+        dict(data_width=16, lanes=lanes), depth=20,
     ) for lanes in (1, 2)),
     *(Proof(
         f"pack_stream_{lanes}", "each row its words; element i of the beats is written as element i, nothing behind it",
