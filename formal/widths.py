@@ -37,7 +37,7 @@ def layernorm(input_bits, length, gain_bits, mean_fraction_bits, norm_fraction_b
 
 
 def exp2(input_bits, scale_bits, octave_bits, octave_fraction_bits, segment_bits):
-    """Logits, scale and octaves of pass 1."""
+    """Logits, scale and octaves of pass 1. 2^octave_bits must exceed EXP_BITS: e of a masked element is then 0."""
     constants = {
         "INPUTS": f'{{"s8": {input_bits}, "s16": {input_bits}}}', "SCALE_MULTIPLIER_BITS": scale_bits,
         "SCALE_SHIFT_BITS": scale_bits, "SCALE_HEADROOM": 2, "OCTAVE_BITS": octave_bits,
