@@ -188,7 +188,7 @@ SUMS = [
         {"S keeps only the last beat": Edit(
             EXPONENTIAL, ".Else(total.eq(total + beat_sum))", ".Else(total.eq(beat_sum))")},
         dict(op="softmax", lanes=4, max_length=8, formats=("tfl_s16",)), depth=75, bug_depth=60,
-        edits=(*widths.softmax(3, 4, 3), *widths.exp2(2, 1, 3, 2, 1), SLACK),
+        edits=(*widths.softmax(3, 4, 3), *widths.exp2(2, 2, 3, 2, 1), SLACK),
     ),
 ]
 
