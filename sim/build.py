@@ -65,8 +65,12 @@ def check_tools(tools=TOOLS):
 
 
 def environment():
-    """Environment of LiteX's builds: they call meson and ninja by name, which lie beside this Python."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    """Environment of LiteX's builds: they call meson and ninja by name, which lie beside this Python.
+
+    Without the flags of a make that this process may run under: its job server is not theirs.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return {**inherited, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def run_tool(what, command, cwd):
@@ -150,7 +154,9 @@ def make_library(name, software):
     folder = software / name
     folder.mkdir()
     makefile = folder_of("litex") / "soc/software" / name / "Makefile"
-    run_tool(f"compiling {name}", ["make", "-j2", "-C", folder, "-f", makefile], folder)
+    # libc is compiled by ninja, which runs jobs in parallel itself and complains about a job server of make's.
+    jobs = [] if name == "libc" else ["-j2"]
+    run_tool(f"compiling {name}", ["make", *jobs, "-C", folder, "-f", makefile], folder)
 
 
 # Simulation program -------------------------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from pathlib import Path
 def build_dir(name=""):
     """Return the folder of build products, plus ``name``.
 
-    It is ``$LITENORM_BUILD``, or ``build`` in the current folder when that is not set or empty.
+    It is ``$LITENORM_BUILD``, or ``build`` in the current folder when that is not set or empty. Links on the way are
+    followed: builds name files of one folder relative to another, which the compilers follow by real paths.
     """
-    return Path(os.environ.get("LITENORM_BUILD") or "build").resolve() / name
+    return (Path(os.environ.get("LITENORM_BUILD") or "build") / name).resolve()
 
 
 def digest(*parts):

@@ -221,6 +221,14 @@ def test_an_empty_build_variable_is_as_none(monkeypatch, tmp_path, value):
     assert cache.build_dir("run") == tmp_path / "build/run"
 
 
+def test_links_to_the_build_folder_are_followed(monkeypatch, tmp_path):
+    """picolibc names its headers relative to the folder of its objects, by both paths."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "libraries").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setenv("LITENORM_BUILD", str(tmp_path))
+    assert cache.build_dir("libraries") == (tmp_path / "elsewhere").resolve()
+
+
 def test_no_run_folder_is_left(tmp_path):
     before = set(build.build_dir("run").glob("*"))
     result = run_soc(options(tmp_path, ECHO, console=".", image=bytes(8)))
