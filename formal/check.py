@@ -19,7 +19,7 @@ from litenorm.formal.proofs import PROOFS
 from litenorm.sim.cache import build_dir, digest
 
 NO_RUNS = ("lemma", "exhaustive", "structure")      # methods that are not about runs of a circuit
-SECONDS = 600       # a job that takes longer has failed
+SECONDS = 1800      # a job that takes longer has failed
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ def run_job(job, use_cache=True):
         begin = time.monotonic()
         run = subprocess.run([sys.executable, "-m", "litenorm.formal.worker", job.proof, job.argument, str(made)],
                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if run.returncode < 0:
+            return Result(False, f"the worker was ended by signal {-run.returncode}", time.monotonic() - begin)
         if run.returncode:
             lines = run.stderr.strip().splitlines() or run.stdout.strip().splitlines() or ["no message"]
             return Result(False, lines[-1], time.monotonic() - begin)
@@ -126,7 +128,7 @@ def solved(job, proof, folder):
         return solve.induction(folder, proof.depth, SECONDS)
     if proof.method == "pdr":
         return solve.pdr(folder, SECONDS)
-    return solve.bounded(folder, proof.depth, SECONDS)
+    return solve.unrolled(folder, proof.depth, SECONDS)
 
 
 def judge(job, verdict, seconds):

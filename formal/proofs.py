@@ -20,7 +20,7 @@ class Proof:
     build       "file:class" in this folder; called with `arguments` it returns a Harness, for lemmas SMT-LIB text or a
                 verdict
     method      induction   k-induction: runs of any length (z3)
-                bounded     every run of `depth` cycles from reset (ABC, bmc3)
+                bounded     every run of `depth` cycles from reset (ABC unrolls, CaDiCaL proves)
                 pdr         runs of any length, invariants found by IC3/PDR (ABC)
                 structure   no path without a register (Yosys)
                 lemma       an arithmetic formula (z3)
@@ -166,6 +166,10 @@ SUMS = [
         NO_SEED | NOT_SPELLED_OUT, dict(lanes=2, max_length=4), depth=30, bug_depth=30, edits=widths.softmax(3, 4, 3),
     ),
     Proof(
+        "softmax_row_6", "the same", "T to 2^3, e 4 bits, N to 6", "sums:SoftmaxRow", "bounded",
+        NO_SEED | NOT_SPELLED_OUT, dict(lanes=2, max_length=6), depth=30, bug_depth=30, edits=widths.softmax(3, 4, 3),
+    ),
+    Proof(
         "layernorm_row_2", "outputs of every row add up to 0: any elements and eps", "x 3 bits, A 6 bits, N to 2",
         "sums:LayerNormRow", "bounded",
         {"the mean loses the offset": Edit(ROW_CONSTANTS, "offset_sum.eq(sum_x + Cat(", "offset_sum.eq(sum_x - Cat(")},
@@ -174,6 +178,11 @@ SUMS = [
     Proof(
         "layernorm_row_4", "the same", "x 2 bits, A 6 bits, N to 4", "sums:LayerNormRow", "bounded",
         NO_SEED, dict(lanes=2, max_length=4), depth=50, bug_depth=50, edits=widths.layernorm(2, 4, 6, 12, 2),
+    ),
+    Proof(
+        "layernorm_row_8", "the same, eps 0 or 1", "x 2 bits, A 8 bits, N to 8", "sums:LayerNormRow", "bounded",
+        NO_SEED, dict(lanes=4, max_length=8, eps_limit=2), depth=50, bug_depth=50,
+        edits=widths.layernorm(2, 8, 8, 12, 1),
     ),
     Proof(
         "core_softmax_4", "whole core, two rows of any logits, scale, format: each adds up to T",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
-"""The solvers: k-induction with z3, bounded search and IC3/PDR with ABC.
+"""The solvers: k-induction with z3, bounded proof with CaDiCaL, bounded search and IC3/PDR with ABC.
 
 Induction proves the properties one by one, in the order in which the harness names them. Each may use those before it,
 in the last cycle too, and all of them in the cycles before. That is sound, because together they are shown to hold in
@@ -123,6 +123,8 @@ def abc(folder, command, seconds):
         run = subprocess.run([abc_path(), "-c", script], capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         return ""
+    if run.returncode < 0:
+        return f"ABC was ended by signal {-run.returncode}"
     return re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)
 
 
@@ -134,6 +136,38 @@ def output_names(folder):
         if kind == "output":
             names[int(rest[0])] = rest[2].removeprefix("fail_")
     return names
+
+
+SAT = """\
+import sys
+from pysat.formula import CNF
+from pysat.solvers import Cadical195
+print(Cadical195(bootstrap_with=CNF(from_file=sys.argv[1])).solve())
+"""     # a process of its own, because CaDiCaL cannot be interrupted
+
+
+def unrolled(folder, depth, seconds):
+    """Every run of `depth` cycles from reset, as one question to CaDiCaL: can any output be asserted in any cycle?
+
+    ABC copies the circuit once for each cycle and simplifies the copies together, which takes out most of what does not
+    depend on the inputs. A counterexample is looked for again by `bounded`, which names it.
+    """
+    end = time.monotonic() + seconds
+    cnf = folder / "model.cnf"
+    out = abc(folder, f"frames -i -F {depth}; orpos; dc2; write_cnf {cnf}", seconds)
+    if not cnf.exists():
+        return Verdict(False, note=(out.strip().splitlines() or [f"no answer within {seconds:.0f} s"])[-1])
+    try:
+        run = subprocess.run([sys.executable, "-c", SAT, cnf], capture_output=True, text=True,
+                             timeout=max(end - time.monotonic(), 1))
+    except subprocess.TimeoutExpired:
+        return Verdict(False, note=f"no answer within {seconds:.0f} s")
+    answer = run.stdout.strip()
+    if run.returncode or answer not in ("True", "False"):
+        raise SolverError(f"CaDiCaL: {(run.stderr.strip().splitlines() or [answer or 'no answer'])[-1]}")
+    if answer == "False":
+        return Verdict(True)
+    return bounded(folder, depth, max(end - time.monotonic(), 1))
 
 
 def bounded(folder, depth, seconds, all_outputs=False):

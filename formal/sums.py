@@ -154,13 +154,15 @@ class SoftmaxRow(Row):
 
 
 class LayerNormRow(Row):
-    """Free: every element, the length and eps."""
+    """Free: every element, the length and eps, which is below `eps_limit` where one is given."""
 
-    def __init__(self, **config):
+    def __init__(self, eps_limit=None, **config):
         super().__init__(LiteNormConfig(ops=("layernorm",), inputs=("s8",), affine=False, **config))
         config, constants = self.config, self.constants
         eps = Signal(c.EPS_BITS)
         self.constant(eps)
+        if eps_limit is not None:
+            self.assume("eps", eps < eps_limit)
         valid, squares = [], []
         for i, element in enumerate(self.elements):
             x = Signal((config.input_bits, True), name=f"x{i}")
