@@ -114,10 +114,7 @@ def run_soc(options, observer=None):
     runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=runs) as folder:
         folder = Path(folder)
-        for file in (soc / "gateware").glob("*.init"):
-            (folder / file.name).symlink_to(file)
-        (folder / "sim_main_ram.init").unlink()
-        (folder / "sim_main_ram.init").write_text(main_ram(firmware.read_bytes(), options.image))
+        write_memories(folder, soc, firmware, options.image)
         (folder / "input").write_text(options.console)
         command = [program, "--limit", f"{options.max_cycles}", "--input", "input"]
         if options.trace is not None:
@@ -139,6 +136,14 @@ def run_soc(options, observer=None):
         raise Watchdog(f"the simulation reached its limit of {cycles} cycles before the firmware exited "
                        "(--max-cycles sets the limit)", log)
     return SimResult(protocol.parse(log), code, cycles, seconds, log)
+
+
+def write_memories(folder, soc, firmware, image=None):
+    """Put into `folder` what the memories of the SoC in the folder `soc` hold at start: the binary `firmware`, `image`."""
+    for file in (soc / "gateware").glob("*.init"):
+        (folder / file.name).symlink_to(file)
+    (folder / "sim_main_ram.init").unlink()
+    (folder / "sim_main_ram.init").write_text(main_ram(firmware.read_bytes(), image))
 
 
 def main_ram(firmware, image=None):
