@@ -117,8 +117,8 @@ def measure(config, cycles, repeat, stage):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m litenorm.bench.simulation", description=__doc__.splitlines()[0],
-                                     epilog="example: python -m litenorm.bench.simulation --cycles 5000000 --json f.json")
-    parser.add_argument("--cycles", type=int, default=8_000_000, metavar="N", help="simulated cycles of a run (8000000)")
+                                     epilog="example: python -m litenorm.bench.simulation --repeat 3")
+    parser.add_argument("--cycles", type=int, default=8_000_000, metavar="N", help="cycles of a run (default: 8000000)")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs of each (default: 5)")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON")
     args = parser.parse_args(argv)

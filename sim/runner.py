@@ -139,7 +139,7 @@ def run_soc(options, observer=None):
 
 
 def write_memories(folder, soc, firmware, image=None):
-    """Put into `folder` what the memories of the SoC in the folder `soc` hold at start: the binary `firmware`, `image`."""
+    """Put into `folder` what the memories of the SoC in `soc` hold at start: the binary `firmware`, and `image`."""
     for file in (soc / "gateware").glob("*.init"):
         (folder / file.name).symlink_to(file)
     (folder / "sim_main_ram.init").unlink()
