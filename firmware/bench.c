@@ -7,18 +7,21 @@
 
 #include <generated/soc.h>
 
+#include "baselines.h"
 #include "board.h"
 #include "kernels.h"
 #include "litenorm.h"
 #include "litenorm_ref.h"
 
 #define BENCH_ROWS  8u
+#define BATCH_ROWS  32u /* of s8 rows for the core: a batch hides what a job costs to start */
+#define SLOW_ROWS   2u  /* of s8 rows for the C versions: each row costs them the same */
 #define GEMM_ROWS   16u
 #define GEMM_DEPTH  128u
 
-/* The largest row in and out, and buffers that begin on different lines of a direct-mapped cache. */
-static int16_t x[BENCH_ROWS * LITENORM_REF_MAX_LENGTH] __attribute__((aligned(64)));
-static int16_t y[BENCH_ROWS * LITENORM_REF_MAX_LENGTH + 512] __attribute__((aligned(64)));
+/* The largest batch in and out, and buffers that begin on different lines of a direct-mapped cache. */
+static int16_t x[BATCH_ROWS * LITENORM_REF_MAX_LENGTH] __attribute__((aligned(64)));
+static int16_t y[BATCH_ROWS * LITENORM_REF_MAX_LENGTH + 512] __attribute__((aligned(64)));
 static int16_t gamma[LITENORM_REF_MAX_LENGTH] __attribute__((aligned(64)));
 static int16_t beta[LITENORM_REF_MAX_LENGTH + 96] __attribute__((aligned(64)));
 
@@ -77,6 +80,88 @@ static void bench_norms(uint32_t length)
 	measure("layernorm_affine", "cpu", litenorm_ref_layernorm, &job);
 }
 
+/* Logits of one LSB = 1/16, as a scale, for TFLite, and as a table. */
+#define S8_SCALE       0.0625f
+#define TFLITE_MULTIPLIER 1073741824
+#define TFLITE_SHIFT   23
+#define TFLITE_MIN     (-248)
+static uint16_t exp_table[BASELINE_TABLE];
+
+static int run_float_softmax(const struct litenorm_job *job)
+{
+	uint32_t r;
+
+	for (r = 0; r < job->rows; r++)
+		baseline_softmax_float((uint8_t *)y + r * job->length, (int8_t *)x + r * job->length, job->length, S8_SCALE);
+	return LITENORM_OK;
+}
+
+static int run_cmsis_softmax(const struct litenorm_job *job)
+{
+	uint32_t r;
+
+	for (r = 0; r < job->rows; r++)
+		baseline_softmax_cmsis((int8_t *)y + r * job->length, (int8_t *)x + r * job->length, job->length,
+		                       TFLITE_MULTIPLIER, TFLITE_SHIFT, TFLITE_MIN);
+	return LITENORM_OK;
+}
+
+static int run_lean_softmax(const struct litenorm_job *job)
+{
+	uint32_t r;
+
+	for (r = 0; r < job->rows; r++)
+		baseline_softmax_lean((uint8_t *)y + r * job->length, (int8_t *)x + r * job->length, job->length, exp_table);
+	return LITENORM_OK;
+}
+
+static int run_float_layernorm(const struct litenorm_job *job)
+{
+	uint32_t r;
+
+	for (r = 0; r < job->rows; r++)
+		baseline_layernorm_float(y + r * job->length, (int8_t *)x + r * job->length, job->length);
+	return LITENORM_OK;
+}
+
+static int run_lean_layernorm(const struct litenorm_job *job)
+{
+	uint32_t r;
+
+	for (r = 0; r < job->rows; r++)
+		baseline_layernorm_lean(y + r * job->length, (int8_t *)x + r * job->length, job->length);
+	return LITENORM_OK;
+}
+
+/* Rows of s8, as an int8 model has them, beside what else there is. */
+static void bench_s8(uint32_t length)
+{
+	struct litenorm_job job = {
+		.src = x,
+		.dst = y,
+		.rows = BATCH_ROWS,
+		.length = length,
+		.input = LITENORM_INPUT_S8,
+		.format = LITENORM_FORMAT_U8_255,
+		.scale_multiplier = 47274, /* 1/16 in octaves */
+		.scale_shift = 10,
+	};
+	struct litenorm_job slow = job;
+
+	slow.rows = SLOW_ROWS;
+	if (board_has_core())
+		measure("softmax_s8", "accel", litenorm_softmax, &job);
+	measure("softmax_s8", "cpu", litenorm_ref_softmax, &slow);
+	measure("softmax_s8", "lean", run_lean_softmax, &slow);
+	measure("softmax_s8", "cmsis", run_cmsis_softmax, &slow);
+	measure("softmax_s8", "float", run_float_softmax, &slow);
+	if (board_has_core())
+		measure("layernorm_s8", "accel", litenorm_layernorm, &job);
+	measure("layernorm_s8", "cpu", litenorm_ref_layernorm, &slow);
+	measure("layernorm_s8", "lean", run_lean_layernorm, &slow);
+	measure("layernorm_s8", "float", run_float_layernorm, &slow);
+}
+
 /* One linear layer of GEMM_ROWS tokens: n is the depth, as many outputs. */
 static void bench_gemm(void)
 {
@@ -104,7 +189,8 @@ void command_bench(const char *argument)
 	uint32_t i, length;
 
 	(void)argument;
-	for (i = 0; i < BENCH_ROWS * LITENORM_REF_MAX_LENGTH; i++)
+	baseline_exp_table(exp_table, S8_SCALE);
+	for (i = 0; i < BATCH_ROWS * LITENORM_REF_MAX_LENGTH; i++)
 		x[i] = (int16_t)(board_random(&state) >> 18);
 	for (i = 0; i < LITENORM_REF_MAX_LENGTH; i++) {
 		gamma[i] = (int16_t)board_random(&state);
@@ -112,5 +198,7 @@ void command_bench(const char *argument)
 	}
 	for (length = 16; length <= 1024 && length <= LITENORM_REF_MAX_LENGTH; length *= 2)
 		bench_norms(length);
+	for (length = 16; length <= 1024 && length <= LITENORM_NORM_MAX_LENGTH; length *= 2)
+		bench_s8(length);
 	bench_gemm();
 }
