@@ -272,9 +272,9 @@ class PeripheralTarget:
         for i in range(2 * WORKLOADS):
             rng = np.random.default_rng([seed, 1 << 42, i])
             fixed = dict(op=c.OPS[i % 3])
-            job = random_job(rng, self.config, self.memory, max_rows=5, max_length=MAX_LENGTH, **fixed)
             if i % 3 == 0:
-                job.fmt = list(FORMATS)[i // 3 % len(FORMATS)]
+                fixed["fmt"] = list(FORMATS)[i // 3 % len(FORMATS)]
+            job = random_job(rng, self.config, self.memory, max_rows=5, max_length=MAX_LENGTH, **fixed)
             self.dut.power_up(seed)
             cycles, status, rows_done = self.run(job)
             if status["code"] != Status.OK or not np.array_equal(job.output(self.memory), job.expected(self.config)):
