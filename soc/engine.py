@@ -229,7 +229,8 @@ class Engine(LiteXModule):
         damaged = Signal()
         self.comb += damaged.eq(
             self.job_damaged | lengths.damaged | pack.damaged | writer.damaged
-            | complete & ~writer.settled
+            # The reader has fetched every row by then, unless it began anew.
+            | complete & (~writer.settled | reader.busy | (to_read <= ROW))
         )
 
         def end(status, state="STOP"):
