@@ -26,6 +26,7 @@ from litenorm.accel.core import ROWS_IN_CORE
 from litenorm.accel.export import to_verilog, verilog
 from litenorm.accel.rows import row_params
 from litenorm.accel.self_check import RowEntry, SelfCheck
+from litenorm.soc.peripheral import LiteNormPeripheral
 
 LIBRARY = Path(__file__).with_name("nand2.lib")
 SCRIPT = """\
@@ -106,6 +107,24 @@ def check_area(config):
     return total
 
 
+def peripheral_area(config, checked=True):
+    """Area of the peripheral of `config` without its registers: the core, the engine and the bus masters.
+
+    checked  with the checks of the way to memory (soc/engine.py); without, synthesis removes them
+    """
+    peripheral = LiteNormPeripheral(config, with_csr=False)
+    if not checked:
+        engine, writer = peripheral.engine, peripheral.engine.writer
+        engine.lengths.comb += engine.lengths.damaged.eq(0)
+        engine.pack.sync += engine.pack.damaged.eq(0)
+        writer.comb += writer.damaged.eq(0), writer.settled.eq(1)
+        peripheral.buffer.sync += peripheral.buffer.damaged.eq(0)
+    ports = [peripheral.abort, peripheral.window_base, peripheral.window_limit, peripheral.soft_reset,
+             peripheral.bus_fault, peripheral.idle, *peripheral.read_bus.flatten(), *peripheral.write_bus.flatten(),
+             *peripheral.job.flatten(), *peripheral.result.flatten()]
+    return area(to_verilog(peripheral, ports, "peripheral"), "peripheral")
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m litenorm.bench.area", description=__doc__.splitlines()[0],
                                      epilog="example: python -m litenorm.bench.area --lanes 4 --max-length 256")
@@ -120,7 +139,9 @@ def main(argv=None):
             table.add_column(column, justify="left" if column == "configuration" else "right")
         rows = [("default", lambda: core_area(config)),
                 ("  of which the self-check", lambda: check_area(config)),
-                ("parity=True", lambda: core_area(dataclasses.replace(config, parity=True)))]
+                ("parity=True", lambda: core_area(dataclasses.replace(config, parity=True))),
+                ("peripheral without its registers", lambda: peripheral_area(config)),
+                ("  without its checks", lambda: peripheral_area(config, checked=False))]
         with console.status("synthesis") as status:
             for name, run in rows:
                 status.update(f"synthesis: {name.strip()}")

@@ -114,7 +114,8 @@ uint32_t litenorm_timeout(const struct litenorm_job *job);
  * Be called when a job has ended, by interrupt; NULL: no longer. Attaches litenorm_isr() to the SoC's interrupt table.
  *
  * litenorm_poll() and litenorm_wait() work as without. The callback may start the next job. On a SoC without interrupts
- * it is called when firmware calls litenorm_isr().
+ * it is called when firmware calls litenorm_isr(). An upset of the interrupt's enable bit loses it: where that matters,
+ * call litenorm_poll() after litenorm_timeout() cycles without a callback.
  */
 void litenorm_set_callback(litenorm_callback callback);
 

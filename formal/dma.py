@@ -47,7 +47,7 @@ class Window(Harness):
         # Free: the job (any, at any time, held until it has ended), the window, the core, both buses.
         self.free_sink(engine.job)
         self.free_source(engine.result)
-        self.free(engine.abort, engine.window_base, engine.window_limit)
+        self.free(engine.job_damaged, engine.abort, engine.window_base, engine.window_limit)
         self.free(core.sink.ready, core.weights.ready, core.source.valid, core.source.last)
         self.free(core.row_done, core.row_error, core.constant_row)
         for unit in (reader, writer):
@@ -71,8 +71,8 @@ class Window(Harness):
             burster = unit.burster
             address = inner(burster, "address")
             row_address = inner(burster, "row_address")
-            stride = inner(burster, "stride")
-            words = inner(burster, "words")
+            stride = burster.transfer.stride
+            words = burster.transfer.words
             words_left = inner(burster, "words_left")
             count = inner(burster, "count")
             gapless = inner(burster, "gapless")
@@ -100,7 +100,7 @@ class Window(Harness):
             self.prove(f"{name}_strobe", unit.bus.stb == unit.bus.cyc)
         self.prove("reader_never_writes", ~reader.bus.we)
         # The job stays while it runs, and what it asks for was checked.
-        self.support("job_waits", idle | self.past_values["job"])
+        self.support("job_waits", idle | end | self.past_values["job"])
         self.support("checked", idle | check | end | (
             (engine.job.length != 0) & (engine.job.length <= config.max_length)))
         self.support("states", idle | check | run | stop | end)

@@ -7,7 +7,8 @@
 this file knows about Wishbone: a unit for another kind of memory port has the same ports and takes their place.
 
 A transfer is `rows` rows of `words` bus words, row r at word address `address + r * stride`. Where rows follow each
-other without a gap (stride == words) a burst runs on across the end of a row.
+other without a gap (stride == words) a burst runs on across the end of a row. A transfer is held by its giver until
+its last word is moved, and taken with it.
 """
 
 from litex.gen import *
@@ -35,6 +36,14 @@ def data_layout(data_width, with_sel):
     return [("data", data_width)] + ([("sel", data_width // 8)] if with_sel else [])
 
 
+def parity(*signals):
+    """The parity of all bits of the Signals: 1 when an odd number of them is set."""
+    level = [signal[i] for signal in signals for i in range(len(signal))]
+    while len(level) > 1:
+        level = [Reduce("XOR", level[i : i + 2]) for i in range(0, len(level), 2)]
+    return level[0]
+
+
 class Burster(LiteXModule):
     """Walks through transfers and issues one bus access per word, in bursts of up to `burst_length` words.
 
@@ -53,9 +62,12 @@ class Burster(LiteXModule):
     So the bus is left after two accesses at most, each of `timeout` cycles at most, whatever the slave does.
 
     After an error nothing is issued until reset.
+
+    With `checked`, `damaged` reports single upsets in the registers of the walk: at each row's end its last address
+    less its first one must be its words less 1. Those that end the transfer early are left to the owner.
     """
 
-    def __init__(self, bus, write, max_words, burst_length, timeout, bursting):
+    def __init__(self, bus, write, max_words, burst_length, timeout, bursting, checked=False):
         if burst_length < 1:
             raise ValueError(f"burst_length is {burst_length}; good: 1 or more words")
         if timeout < 1:
@@ -70,10 +82,12 @@ class Burster(LiteXModule):
         self.stop = Signal()  # i: begin no more bursts, and cut the one that is under way
         self.bus_fault = Signal()  # i: the bus cycle's ack is made up by the interconnect's watchdog
 
+        self.begin = Signal()  # o: a transfer begins
         self.busy = Signal()  # o: a transfer is under way
         self.on_bus = Signal()  # o: a burst is under way; with `stop` set and this low, nothing more is issued
         self.beat = Signal()  # o: one word is moved in this cycle
         self.row_last = Signal()  # o: the word is the last of its row
+        self.damaged = Signal()  # o: an upset has changed the walk, until reset
         self.error = Signal()  # o: the transfer ended early, until reset
         # Why, a Status. An error without a reason can only come from a fault in this unit's registers.
         self.code = Signal(STATUS_BITS, reset=int(Status.SELF_CHECK))  # o
@@ -83,8 +97,6 @@ class Burster(LiteXModule):
         # State of the walk -----------------------------------------------------------------------------------
         address = Signal(address_bits + 1)  # current word; the extra bit catches the end of the address space
         row_address = Signal(address_bits + 1)
-        stride = Signal(address_bits)
-        words = Signal(len(transfer.words))
         words_left = Signal(len(transfer.words))  # in this row, this word included
         rows_left = Signal(ROWS_BITS)
         rows_end = Signal()  # this row is the last
@@ -94,8 +106,18 @@ class Burster(LiteXModule):
         self.comb += [
             self.row_last.eq(words_left == 1),
             rows_end.eq(rows_left == 1),
-            next_row.eq(row_address + stride),
+            next_row.eq(row_address + transfer.stride),
         ]
+
+        if checked:
+            gapless_twin = Signal()
+            self.sync += [
+                If(~self.busy, gapless_twin.eq(transfer.stride == transfer.words)),
+                If(self.beat & self.row_last & (address - row_address + 1 != transfer.words)
+                   | self.busy & (gapless != gapless_twin),
+                    self.damaged.eq(1)
+                ),
+            ]
 
         # Length of a burst -----------------------------------------------------------------------------------
         headroom = Signal((address_bits + 2, True))  # words up to the window's end
@@ -127,11 +149,9 @@ class Burster(LiteXModule):
 
         self.fsm = fsm = FSM(reset_state="IDLE")
         fsm.act("IDLE",
-            transfer.ready.eq(1),
+            self.begin.eq(transfer.valid),
             NextValue(address, transfer.address),
             NextValue(row_address, transfer.address),
-            NextValue(stride, transfer.stride),
-            NextValue(words, transfer.words),
             NextValue(words_left, transfer.words),
             NextValue(rows_left, transfer.rows),
             NextValue(gapless, transfer.stride == transfer.words),
@@ -169,7 +189,7 @@ class Burster(LiteXModule):
                 NextValue(address, address + 1),
                 NextValue(words_left, words_left - 1),
                 If(self.row_last,
-                    NextValue(words_left, words),
+                    NextValue(words_left, transfer.words),
                     NextValue(rows_left, rows_left - 1),
                     NextValue(row_address, next_row),
                     NextValue(address, next_row)
@@ -177,6 +197,7 @@ class Burster(LiteXModule):
                 If(burst_end,
                     NextState("PREPARE"),
                     If(self.row_last & rows_end,
+                        transfer.ready.eq(1),
                         NextState("IDLE")
                     )
                 )
@@ -189,6 +210,32 @@ class Burster(LiteXModule):
         )
 
 
+class Signature(LiteXModule):
+    """Signature of a sequence of words: a multiple-input linear-feedback shift register.
+
+    word    i: `width` bits
+    take    i: the word is the next one of the sequence
+    value   o: of the words so far; 0 after reset
+
+    value' = x * value + word, folded to BITS, in GF(2)[x] modulo a primitive polynomial. Two sequences that differ in
+    one bit never have the same signature; sequences that differ otherwise have it with a probability of 2^-BITS.
+    """
+
+    BITS = 16
+    POLYNOMIAL = 0x100B  # x^16 + x^12 + x^3 + x + 1, without its first term
+
+    def __init__(self, width):
+        self.word = word = Signal(width)
+        self.take = Signal()
+        self.value = Signal(self.BITS)
+
+        # # #
+
+        parts = [word[i : i + self.BITS] for i in range(0, len(word), self.BITS)]
+        times_x = (self.value << 1) ^ Mux(self.value[-1], self.POLYNOMIAL, 0)
+        self.sync += If(self.take, self.value.eq(Reduce("XOR", [times_x, *parts])))
+
+
 class WishboneReader(LiteXModule):
     """Reads transfers from a Wishbone bus into a word stream.
 
@@ -199,7 +246,7 @@ class WishboneReader(LiteXModule):
     bursting      announce bursts (CTI); else classic cycles
 
     `source`: data, first byte of memory in the low bits; `last` marks a row's last word. One word a cycle; first word
-    four cycles after the transfer was taken, plus the bus's latency.
+    four cycles after the transfer was given, plus the bus's latency.
     Other ports: see `Burster`. Errors are codes on `code`, with `error` set until reset.
     """
 
@@ -233,18 +280,24 @@ class WishboneWriter(LiteXModule):
     be as long as the transfer's. A burst begins when `burst_length` words are there, or the transfer's last one.
     `row_done`: o, pulse, the last word of a row was acknowledged by the bus.
     Other ports: see `Burster`.
+
+    A single upset in here does not go unnoticed. `damaged`: o, until reset, the walk or the rows' framing is not what
+    was given. `settled`: o, the words that left on the bus are those that came, in their order: true when nothing is
+    under way, else an upset has lost, doubled, swapped or changed words. The words are compared by two `Signature`s.
     """
 
     def __init__(self, bus, max_words, burst_length=64, timeout=65536, bursting=True):
         self.bus = bus
         self.data_width = bus.data_width
 
-        self.burster = burster = Burster(bus, True, max_words, burst_length, timeout, bursting)
+        self.burster = burster = Burster(bus, True, max_words, burst_length, timeout, bursting, checked=True)
         self.fifo = fifo = stream.SyncFIFO(data_layout(bus.data_width, True), 2 * burst_length, buffered=True)
 
         self.transfer = burster.transfer
         self.sink = stream.Endpoint(data_layout(bus.data_width, True))
         self.row_done = Signal()
+        self.damaged = Signal()
+        self.settled = Signal()
         _share_ports(self, burster)
 
         # # #
@@ -252,7 +305,7 @@ class WishboneWriter(LiteXModule):
         # Rows that have not entered the FIFO yet; at 0 the rest is flushed in a shorter burst.
         rows_missing = Signal(ROWS_BITS)
         self.sync += [
-            If(burster.transfer.valid & burster.transfer.ready,
+            If(burster.begin,
                 rows_missing.eq(burster.transfer.rows)
             ).Elif(self.sink.valid & self.sink.ready & self.sink.last,
                 rows_missing.eq(rows_missing - 1)
@@ -265,9 +318,24 @@ class WishboneWriter(LiteXModule):
             self.sink.ready.eq(fifo.sink.ready & (rows_missing != 0)),
             burster.permit.eq(fifo.source.valid & ((fifo.level >= burst_length) | (rows_missing == 0))),
             bus.dat_w.eq(fifo.source.data),
-            bus.sel.eq(fifo.source.sel),
+            # Without a word, which only an upset can bring about, nothing is written.
+            bus.sel.eq(Mux(fifo.source.valid, fifo.source.sel, 0)),
             fifo.source.ready.eq(burster.beat),
             self.row_done.eq(burster.beat & burster.row_last),
+        ]
+
+        # What came against what left.
+        self.came = came = Signature(len(fifo.sink.payload.raw_bits()))
+        self.left = left = Signature(len(came.word))
+        misframed = Signal()
+        self.sync += If(burster.beat & (fifo.source.last != burster.row_last), misframed.eq(1))
+        self.comb += [
+            came.word.eq(fifo.sink.payload.raw_bits()),
+            left.word.eq(Cat(bus.dat_w, bus.sel)),
+            came.take.eq(fifo.sink.valid & fifo.sink.ready),
+            left.take.eq(burster.beat),
+            self.settled.eq(came.value == left.value),
+            self.damaged.eq(burster.damaged | misframed),
         ]
 
 

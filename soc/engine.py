@@ -37,6 +37,7 @@ class Engine(LiteXModule):
 
     job      sink, `job_layout()`; held until the job has ended, taken in the cycle of its result
     result   source, `result_layout()`; exactly one for each job, whatever happens
+    job_damaged  i: the job is not the one that was submitted (`job.JobRegister`); it ends with SELF_CHECK
     abort    i, pulse: end the running job with ABORTED; nothing happens when none runs
     window_base, window_limit  i: first and last byte that may be accessed, taken over when a job begins; a bus word
              is accessed only when all of it lies inside
@@ -45,6 +46,12 @@ class Engine(LiteXModule):
     accesses each. Whenever no rows move reader, writer, core and everything between them are held in reset, so that
     each job finds them as they are after power-up: nothing of a job that went wrong is left, and no fault of the
     meantime. Only the contents of memories stay.
+
+    A job with SELF_CHECK may have written wrong rows; with OK it has not, whatever single bit was upset in a register
+    or a memory while it ran: every row is at its place and has its exact sum. The core compares its rows' sums itself;
+    the way from there to the bus is compared here, and so are the registers that it depends on: `Pack`,
+    `WishboneWriter`, `RowLengths`, `JobRegister`. A row may still have been computed from other elements or with
+    another scale.
 
     No job hangs. A bus that does not answer is given up by the reader or writer; everything else that stops is found
     by the watchdog, which counts from the job's begin to its end, whatever the other units say that they are doing; and
@@ -63,6 +70,7 @@ class Engine(LiteXModule):
 
         self.job = job = stream.Endpoint(job_layout())
         self.result = result = stream.Endpoint(result_layout())
+        self.job_damaged = Signal()
         self.abort = Signal()
         self.window_base = Signal(ADDRESS_BITS)
         self.window_limit = Signal(ADDRESS_BITS, reset=2**ADDRESS_BITS - 1)
@@ -217,13 +225,25 @@ class Engine(LiteXModule):
             writer.stop.eq(~running),
         ]
 
+        # What an upset has changed on the way from the core to memory.
+        damaged = Signal()
+        self.comb += damaged.eq(
+            self.job_damaged | lengths.damaged | pack.damaged | writer.damaged
+            # The reader has fetched every row by then, unless it began anew.
+            | complete & (~writer.settled | reader.busy | (to_read <= ROW))
+        )
+
         def end(status, state="STOP"):
             return [NextValue(result.code, status), NextState(state)]
 
         # Migen gives states that do not exist the actions of IDLE; what is loaded while idle was not loaded in them.
         fsm.act("IDLE",
             NextState("IDLE"),
-            If(job.valid & ~self.busy,
+            # OK is said of a job that was completed, and of no other.
+            NextValue(result.code, Status.SELF_CHECK),
+            If(self.job_damaged,
+                NextState("END")
+            ).Elif(job.valid & ~self.busy,
                 NextValue(self.cycles, 1),
                 NextValue(self.rows_done, 0),
                 NextValue(rows_checked, 0),
@@ -235,14 +255,15 @@ class Engine(LiteXModule):
             NextState("RUN"),
             If(check.code != Status.OK,
                 *end(check.code, "END")
-            )
+            ),
+            If(~job.valid, NextState("IDLE"))
         )
         fsm.act("RUN",
             If(reader.error,
                 *end(reader.code)
             ).Elif(writer.error,
                 *end(writer.code)
-            ).Elif(core.row_error,
+            ).Elif(core.row_error | damaged,
                 *end(Status.SELF_CHECK)
             ).Elif(complete,
                 *end(Status.OK)
@@ -250,7 +271,8 @@ class Engine(LiteXModule):
                 *end(Status.WATCHDOG)
             ).Elif(aborted,
                 *end(Status.ABORTED)
-            )
+            ),
+            If(~job.valid & ~self.job_damaged, NextState("IDLE"))
         )
         fsm.act("STOP",
             # Within two accesses; the watchdog has had its time when it is to blame, and then nothing is waited for.

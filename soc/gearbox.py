@@ -12,7 +12,7 @@ from litex.gen import *
 from litex.soc.interconnect import stream
 from migen import *
 
-from litenorm.soc.dma import data_layout
+from litenorm.soc.dma import data_layout, parity
 
 LANE_BITS = 16
 KIND_BITS = 2
@@ -147,6 +147,8 @@ class Pack(LiteXModule):
     wide    i: elements are 16 bits wide in memory, not 8
     length  i: elements of each row, at least 1
             Both are constant while rows are under way.
+    damaged o: until reset, an upset has changed what is kept in here, or a row that came has lost or won beats. Whole
+            words that it lost or won show in the number of words that leave
 
     Latency 1 cycle where a word is made of beats, 0 where a beat is made of words. Throughput one word or one beat a
     cycle, whichever is wider.
@@ -159,11 +161,14 @@ class Pack(LiteXModule):
         self.source = source = stream.Endpoint(data_layout(data_width, True))
         self.wide = wide = Signal()
         self.length = length = Signal(length_bits)
+        self.damaged = Signal()
 
         # # #
 
         last_element = Signal(length_bits)
         self.comb += last_element.eq(length - 1)
+
+        self.wrong = []  # what must never be true
 
         # The beat with its elements side by side.
         narrow = Cat(*[sink.data[16 * j : 16 * j + 8] for j in range(lanes)])
@@ -171,7 +176,7 @@ class Pack(LiteXModule):
         if geometry.words[1] > 1:
             self.split(geometry, narrow, full, last_element, data_width)
         else:
-            self.collect(geometry, narrow, full, data_width)
+            self.collect(geometry, narrow, full, last_element, data_width)
 
         # Byte b belongs to the row's last word when its element does.
         last_in_word = [_low_bits(last_element, n) for n in geometry.elements]
@@ -180,8 +185,17 @@ class Pack(LiteXModule):
             self.comb += source.sel[b].eq(~source.last | inside)
 
         begin = Signal(reset=1)
-        self.sync += If(source.valid & source.ready, begin.eq(source.last))
+        self.sync += [
+            If(source.valid & source.ready, begin.eq(source.last)),
+            If(Reduce("OR", self.wrong), self.damaged.eq(1)),
+        ]
         self.comb += source.first.eq(begin)
+
+    def twin(self, index, update):
+        """A second copy of `index` that `update(copy)` keeps equal to it."""
+        twin = Signal.like(index)
+        self.sync += update(twin)
+        self.wrong.append(index != twin)
 
     def split(self, geometry, narrow, full, last_element, data_width):
         """A beat is one or more words: they are taken from it one after the other."""
@@ -198,7 +212,12 @@ class Pack(LiteXModule):
                 & (source.last | (index == Mux(self.wide, geometry.words[1] - 1, geometry.words[0] - 1)))
             ),
         ]
-        self.sync += If(source.valid & source.ready, index.eq(Mux(sink.ready, 0, index + 1)))
+
+        def update(index):
+            return If(source.valid & source.ready, index.eq(Mux(sink.ready, 0, index + 1)))
+
+        self.sync += update(index)
+        self.twin(index, update)
         words = []
         for bits, count in ((narrow, geometry.words[0]), (full, geometry.words[1])):
             word = Signal(data_width)
@@ -209,7 +228,7 @@ class Pack(LiteXModule):
             words.append(word)
         self.comb += source.data.eq(Mux(self.wide, words[1], words[0]))
 
-    def collect(self, geometry, narrow, full, data_width):
+    def collect(self, geometry, narrow, full, last_element, data_width):
         """A word is one or more beats: they are put side by side in a register."""
         sink, source = self.sink, self.source
         lanes = geometry.lanes
@@ -223,15 +242,29 @@ class Pack(LiteXModule):
             Case(index, {n: source.data[n * lanes * bits : (n + 1) * lanes * bits].eq(beat) for n in range(beats)})
             for bits, beat, beats in ((8, narrow, geometry.beats[0]), (16, full, geometry.beats[1]))
         ]
+        used = Signal(lanes * LANE_BITS)  # what is put into the word
+        stored = Signal()  # the word's parity
+        self.comb += used.eq(Mux(self.wide, full, narrow))
+        # The row's last element, counted within its word, tells the last beat of the row's last word.
+        row_end = [_low_bits(last_element, n) >> log2_int(lanes) for n in geometry.elements]
+        self.wrong += [
+            source.valid & (stored != parity(source.data)),
+            sink.valid & sink.ready & sink.last & (index != Mux(self.wide, row_end[1], row_end[0])),
+        ]
+
+        def update(index):
+            return If(sink.valid & sink.ready, index.eq(Mux(complete, 0, index + 1)))
+
         self.sync += [
+            update(index),
             If(source.ready, source.valid.eq(0)),
             If(sink.valid & sink.ready,
+                # Else what a row's last word has behind the row's end would not be in the parity.
+                If(index == 0, source.data.eq(0)),
                 If(self.wide, put[1]).Else(put[0]),
-                index.eq(index + 1),
+                stored.eq(parity(used) ^ ((index != 0) & stored)),
                 source.last.eq(sink.last),
-                If(complete,
-                    index.eq(0),
-                    source.valid.eq(1)
-                )
+                If(complete, source.valid.eq(1))
             )
         ]
+        self.twin(index, update)

@@ -4,12 +4,13 @@
 """What a job is, and what is checked before it begins."""
 
 from litex.gen import *
+from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMAT_BITS, FORMATS
 from litenorm.accel.status import STATUS_BITS, Status
-from litenorm.soc.dma import ROWS_BITS
+from litenorm.soc.dma import ROWS_BITS, parity
 
 ADDRESS_BITS = 32  # of byte addresses and strides
 LENGTH_BITS = 16  # of row lengths and mask fields, more than any core can take
@@ -60,6 +61,46 @@ def job_layout():
 def result_layout():
     """How a job ended: `code`, a Status; `constant_row`, a LayerNorm row had no variance; rows and cycles it took."""
     return [("code", STATUS_BITS), ("constant_row", 1), ("rows_done", ROWS_BITS), ("cycles", 32)]
+
+
+# What the sums of a job's rows and the places that they are written to depend on.
+PROTECTED = ("dst", "dst_stride", "rows", "length", "op", "input", "format", "affine", "output", "mask_base",
+             "mask_increment", "mask_period")
+
+
+class JobRegister(LiteXModule):
+    """Holds the job that runs.
+
+    sink     `job_layout()`, taken when no job is held
+    source   `job_layout()`, held until it is taken
+    damaged  o: what is held is not what was taken, from the second cycle after the upset until the job has left:
+             whether there is a job is kept twice, and its fields named in PROTECTED with their parity
+
+    A wrong value in one of the other fields gives rows of other elements, each with its exact sum, at their places.
+    """
+
+    def __init__(self):
+        self.sink = sink = stream.Endpoint(job_layout())
+        self.source = source = stream.Endpoint(job_layout())
+        self.damaged = Signal()
+
+        # # #
+
+        twin = Signal()
+        stored = Signal()  # the parity
+        self.comb += sink.ready.eq(~source.valid & ~twin | source.ready)
+        self.sync += [
+            If(sink.ready,
+                source.valid.eq(sink.valid),
+                twin.eq(sink.valid),
+                source.payload.eq(sink.payload),
+                stored.eq(parity(*[getattr(sink, name) for name in PROTECTED]))
+            ),
+            self.damaged.eq(~source.ready & (
+                (source.valid != twin)
+                | source.valid & (stored != parity(*[getattr(source, name) for name in PROTECTED]))
+            )),
+        ]
 
 
 def _is_one_of(signal, codes):
@@ -148,11 +189,13 @@ class RowLengths(LiteXModule):
     job    i: a Record of `job_layout()`, constant while rows are under way
     next   i, pulse: go on to the next row; reset goes back to row 0
     valid  o: valid elements of the current row, 1 to length
+    damaged  o: a register of this unit has another parity than what was written to it
     """
 
     def __init__(self, job, length_bits):
         self.next = Signal()
         self.valid = Signal(length_bits)
+        self.damaged = Signal()
 
         # # #
 
@@ -162,7 +205,14 @@ class RowLengths(LiteXModule):
         limit = Signal(LENGTH_BITS)  # before it is cut to length
         following = Signal(LENGTH_BITS + 1)
         restart = Signal()
+        next_row = Signal(LENGTH_BITS)
+        next_extra = Signal(LENGTH_BITS)
+        stored = Signal()  # the parity
         self.comb += [
+            next_row.eq(Mux(restart, 0, row + 1)),
+            # It never decreases within a period, so above every length it may as well stand still.
+            next_extra.eq(Mux(following[LENGTH_BITS], 2**LENGTH_BITS - 1, following)),
+            self.damaged.eq(stored != parity(begun, row, extra)),
             limit.eq(Mux(begun, extra, job.mask_base)),
             following.eq(limit + job.mask_increment),
             restart.eq((job.mask_period != 0) & (row == job.mask_period - 1)),
@@ -171,8 +221,8 @@ class RowLengths(LiteXModule):
         self.sync += [
             If(self.next,
                 begun.eq(~restart),
-                row.eq(Mux(restart, 0, row + 1)),
-                # It never decreases within a period, so above every length it may as well stand still.
-                extra.eq(Mux(following[LENGTH_BITS], 2**LENGTH_BITS - 1, following))
+                row.eq(next_row),
+                extra.eq(next_extra),
+                stored.eq(parity(next_row, next_extra) ^ ~restart)
             )
         ]

@@ -15,7 +15,7 @@ from litenorm.accel.formats import FORMAT_BITS, FORMATS
 from litenorm.accel.status import STATUS_BITS, Status
 from litenorm.soc.dma import ROWS_BITS, WishboneReader, WishboneWriter
 from litenorm.soc.engine import CYCLES_BITS, Engine, default_watchdog
-from litenorm.soc.job import ADDRESS_BITS, LENGTH_BITS, OP_BITS, job_layout, max_row_words
+from litenorm.soc.job import ADDRESS_BITS, LENGTH_BITS, OP_BITS, JobRegister, job_layout, max_row_words
 
 VERSION = (0, 2)  # of the registers: major, minor
 MAGIC = 0x4C4E  # "LN"
@@ -79,12 +79,12 @@ class LiteNormPeripheral(LiteXModule):
             engine.reset.eq(self.soft_reset),
         ]
 
-        # The job that runs. A queue may take the buffer's place.
-        self.buffer = buffer = ResetInserter()(stream.Buffer(job_layout()))
+        self.buffer = buffer = ResetInserter()(JobRegister())
         self.comb += [
             buffer.reset.eq(self.soft_reset),
             self.job.connect(buffer.sink),
             buffer.source.connect(engine.job),
+            engine.job_damaged.eq(buffer.damaged),
         ]
         self.idle = Signal()  # o: no job runs or waits
         self.comb += self.idle.eq(~buffer.source.valid & ~engine.busy)

@@ -8,12 +8,13 @@ import zlib
 
 import numpy as np
 import pytest
-from litex.soc.interconnect import wishbone
+from litex.gen import LiteXModule
+from litex.soc.interconnect import stream, wishbone
 
 from litenorm.accel.status import Status
 from litenorm.sim.verilated import HandshakeError, SignalDut, Stall, StreamDut
 from litenorm.sim.wishbone import Memory
-from litenorm.soc.dma import WishboneReader, WishboneWriter
+from litenorm.soc.dma import Signature, WishboneReader, WishboneWriter
 
 BASE = 0x1000
 SIZE = 1 << 14
@@ -23,19 +24,32 @@ TIMEOUT = 100
 WIDTHS = (32, 64, 128)
 
 
-def make(unit, data_width=32, bursting=True, burst=BURST, planted=None):
+class Given(LiteXModule):
+    """A unit whose transfers come out of a buffer, which holds each of them until it is taken: a cycle more."""
+
+    def __init__(self, dma):
+        self.dma = dma
+        self.buffer = buffer = stream.Buffer(dma.transfer.description)
+        self.transfer = buffer.sink
+        self.comb += buffer.source.connect(dma.transfer)
+
+
+def make(unit, data_width=32, bursting=True, burst=BURST, planted=None, state=False):
     bus = wishbone.Interface(data_width=data_width, address_width=32, bursting=bursting)
     dma = unit(bus, MAX_WORDS, burst_length=burst, timeout=TIMEOUT, bursting=bursting)
     if planted:
         planted(dma)
     reads = unit is WishboneReader
-    sinks = {"transfer": dma.transfer} | ({} if reads else {"sink": dma.sink})
+    given = Given(dma)
+    sinks = {"transfer": given.transfer} | ({} if reads else {"sink": dma.sink})
     sources = {"source": dma.source} if reads else {}
-    signals = {"failed": dma.error, "code": dma.code} | ({} if reads else {"row_done": dma.row_done})
+    signals = {"failed": dma.error, "code": dma.code}
+    if not reads:
+        signals |= {"row_done": dma.row_done, "busy": dma.busy, "damaged": dma.damaged, "settled": dma.settled}
     inputs = {"window_first": dma.window_first, "window_end": dma.window_end, "stop": dma.stop,
               "bus_fault": dma.bus_fault}
-    return StreamDut(dma, sinks, sources, signals, inputs, buses={"bus": bus}, memory=Memory(BASE, SIZE),
-                     name="reader" if reads else "writer")
+    return StreamDut(given, sinks, sources, signals, inputs, buses={"bus": bus}, memory=Memory(BASE, SIZE),
+                     name="reader" if reads else "writer", state=state)
 
 
 @functools.cache
@@ -196,11 +210,11 @@ def test_words_per_cycle():
 
 
 def test_first_word_latency():
-    """Transfer taken in cycle 0: on the bus in cycle 2, word out two cycles after its ack, as the docstring says."""
+    """Transfer given in cycle 0: on the bus in cycle 2, word out two cycles after its ack, as the docstring says."""
     dut, _, seed = fresh(WishboneReader, "latency")
     dut.buses["bus"].set(latency=0)
     result = dut.run({"transfer": transfer_beats(dut, [(BASE // 4, 1, 1, 1)])}, expect={"source": 1}, fresh=False)
-    assert result.latency("transfer", "source") == 4
+    assert result.latency("transfer", "source") == 1 + 4
 
 
 @pytest.mark.parametrize("unit", [WishboneReader, WishboneWriter])
@@ -283,6 +297,114 @@ def test_stop_leaves_the_bus_after_two_accesses():
 def test_bad_arguments_are_refused(unit, argument):
     with pytest.raises(ValueError, match="good: 1 or more"):
         unit(wishbone.Interface(), MAX_WORDS, **argument)
+
+
+# Upsets ----------------------------------------------------------------------------------------------
+
+
+def upsets_of_the_writer(planted=None, upsets=1200):
+    """Of single upsets while two transfers are written: how many were without effect, reported, or wrong unseen.
+
+    Reported are those that `damaged` or `error` tells, that leave words unsettled, or that keep the transfer waiting.
+    """
+    dut = make(WishboneWriter, planted=planted, state=True)
+    dut.buses["bus"].set(strict=False)
+    rng = np.random.default_rng(1)
+    elements = [i for i, e in enumerate(dut.state) if not e.name.startswith("given_")]
+    kinds = {"right": 0, "reported": 0, "wrong": 0}
+    for _ in range(upsets):
+        words, rows, gap = int(rng.integers(1, 2 * BURST)), int(rng.integers(1, 5)), int(rng.integers(0, 3))
+        transfer = BASE // 4 + int(rng.integers(100, 200)), words + gap, words, rows
+        beats = dut.sinks["sink"].beats(words * rows)
+        beats["data"] = rng.integers(0, 1 << 32, beats["data"].shape)
+        beats["sel"] = 15
+        beats["last"][words - 1 :: words] = 1
+        dut.memory.data[:] = 0xa5
+        expected = dut.memory.snapshot().view("<u4")
+        for r in range(rows):
+            at = transfer[0] - BASE // 4 + r * transfer[1]
+            expected[at : at + words] = np.asarray(beats["data"]).reshape(-1)[r * words : (r + 1) * words]
+        restart(dut, int(rng.integers(1 << 31)))
+        i = int(rng.choice(elements))
+        e = dut.state[i]
+        flip = int(rng.integers(3 * words * rows + 10)), i, int(rng.integers(e.width)), int(rng.integers(e.depth))
+        result = dut.run({"transfer": transfer_beats(dut, [transfer]), "sink": beats}, seed=1, idle_cycles=300,
+                         hang_cycles=300, fresh=False, flips=[flip])
+        reported = (len(result.events["damaged"]) or len(result.events["failed"]) or result.hung
+                    or not dut.get("settled") or dut.get("busy"))
+        right = np.array_equal(dut.memory.data.view("<u4"), expected)
+        kinds["right" if right else "reported" if reported else "wrong"] += 1
+    return kinds
+
+
+def test_no_upset_of_the_writer_goes_unnoticed():
+    kinds = upsets_of_the_writer()
+    assert kinds["wrong"] == 0 and kinds["reported"] > 100 and kinds["right"] > 100, kinds
+
+
+def no_walk_check(dma):
+    dma.burster.sync += dma.burster.damaged.eq(0)
+
+
+def no_signature(dma):
+    dma.comb += dma.settled.eq(1)
+
+
+@pytest.mark.parametrize("planted", [no_walk_check, no_signature])
+def test_upsets_of_the_writer_without_a_check(planted):
+    assert upsets_of_the_writer(planted)["wrong"] > 0
+
+
+def test_row_that_ends_elsewhere_than_in_its_stream_is_reported():
+    for last in (4, 3, 5):
+        dut, _, seed = fresh(WishboneWriter, "misframed")
+        beats = dut.sinks["sink"].beats(10)
+        beats["last"][[last, 9]] = 1
+        result = dut.run({"transfer": transfer_beats(dut, [(BASE // 4, 5, 5, 2)]), "sink": beats}, seed=seed,
+                         idle_cycles=300, fresh=False)
+        assert bool(len(result.events["damaged"])) == (last != 4)
+
+
+def test_burst_that_would_run_across_a_gap_is_reported():
+    """And one that would end at a row's end where there is none: the row's gap is noted twice."""
+    dut = make(WishboneWriter, state=True)
+    element = next(i for i, e in enumerate(dut.state) if e.name.endswith("gapless"))
+    for stride in (5, 6):
+        restart(dut, 0)
+        dut.buses["bus"].set(strict=False)
+        beats = dut.sinks["sink"].beats(10)
+        beats["last"][[4, 9]] = 1
+        result = dut.run({"transfer": transfer_beats(dut, [(BASE // 4, stride, 5, 2)]), "sink": beats},
+                         idle_cycles=300, hang_cycles=300, fresh=False, flips=[(8, element, 0, 0)])
+        assert len(result.events["damaged"])
+
+
+def test_signature_tells_sequences_apart():
+    """Any one bit, any two words swapped, a word more."""
+    signature = Signature(36)
+    dut = SignalDut(signature, {"word": signature.word, "take": signature.take}, {"value": signature.value},
+                    name="signature")
+
+    def value(words):
+        dut.power_up(0)
+        dut.set(take=1)
+        for word in words:
+            dut.set(word=int(word))
+            dut.clock()
+        dut.set(take=0, word=5)
+        dut.clock()
+        dut.settle()
+        return dut.get("value")
+
+    rng = np.random.default_rng(3)
+    words = rng.integers(0, 1 << 36, 12)
+    good = value(words)
+    for k in range(12):
+        for bit in range(36):
+            assert value(np.where(np.arange(12) == k, words ^ (1 << bit), words)) != good
+    swapped = words.copy()
+    swapped[[2, 7]] = words[[7, 2]]
+    assert value(swapped) != good and value(np.append(words, 1)) != good and value(words[:-1]) != good
 
 
 # The checks above can fail --------------------------------------------------------------------------

@@ -107,6 +107,70 @@ def test_one_word_a_cycle_at_32_bits_and_4_lanes():
         assert np.array_equal(np.diff(result["source"].cycles), np.ones(words * 8 - 1))
 
 
+def upsets_of_pack(data_width, lanes, planted=None):
+    """Kinds of what came of 600 upsets while rows are packed: right, damaged, framing (rows of another number of words,
+    which the writer finds), wrong unseen."""
+    pack = Pack(data_width, lanes, LENGTH_BITS)
+    if planted:
+        planted(pack)
+    dut = StreamDut(pack, {"sink": pack.sink}, {"source": pack.source}, signals={"damaged": pack.damaged},
+                    inputs={"length": pack.length, "wide": pack.wide}, name="pack", state=True)
+    seed = zlib.crc32(f"upsets {data_width} {lanes}".encode())
+    rng = np.random.default_rng(seed)
+    kinds = {"right": 0, "damaged": 0, "framing": 0, "wrong": 0}
+    for _ in range(600):
+        length, wide = int(rng.integers(1, 24)), int(rng.integers(2))
+        size = 2 if wide else 1
+        rows = random_rows(rng, 4, length, 8 * size)
+        words = -(-length * size * 8 // data_width)
+        dut.power_up(seed)
+        dut.set(length=length, wide=wide)
+        element = int(rng.integers(len(dut.state)))
+        flip = int(rng.integers(6 * words + 4)), element, int(rng.integers(dut.state[element].width)), 0
+        result = dut.run({"sink": dut.sinks["sink"].packets(rows, bits=16, seed=seed)}, {"source": 0.3}, seed=seed,
+                         idle_cycles=100, fresh=False, flips=[flip])
+        capture = result["source"]
+        ends = np.flatnonzero(capture.beats["last"]) + 1
+        if len(result.events["damaged"]):
+            kinds["damaged"] += 1
+        elif not np.array_equal(ends, words * (1 + np.arange(4))) or len(capture.beats) != 4 * words:
+            kinds["framing"] += 1
+        else:
+            got = [row[:length] for row in capture.packets_by(capture.beats["last"], 8 * size)]
+            want = rows.astype(np.int8 if size == 1 else np.int16)
+            sel = capture.lanes(1, field="sel").reshape(4, -1)
+            same = np.array_equal(np.array(got).astype(want.dtype), want) and np.array_equal(
+                sel, np.tile(np.arange(sel.shape[1]) < length * size, (4, 1)))
+            kinds["right" if same else "wrong"] += 1
+    return kinds
+
+
+@pytest.mark.parametrize("data_width,lanes", [(32, 1), (32, 2), (32, 4), (32, 8), (64, 2)])
+def test_no_upset_of_pack_goes_unnoticed(data_width, lanes):
+    kinds = upsets_of_pack(data_width, lanes)
+    assert kinds["wrong"] == 0 and kinds["damaged"] > 0 and kinds["right"] > 0, kinds
+
+
+def test_upsets_of_pack_without_its_check():
+    def planted(pack):
+        pack.sync += pack.damaged.eq(0)
+
+    assert upsets_of_pack(32, 1, planted)["wrong"] > 0
+
+
+def test_row_that_lost_a_beat_is_damaged():
+    """A word that is not complete: the number of words is right."""
+    dut = Pack(32, 1, LENGTH_BITS)
+    dut = StreamDut(dut, {"sink": dut.sink}, {"source": dut.source}, signals={"damaged": dut.damaged},
+                    inputs={"length": dut.length, "wide": dut.wide}, name="pack")
+    for beats in (8, 7):
+        dut.power_up()
+        dut.set(length=8, wide=0)
+        result = dut.run({"sink": dut.sinks["sink"].packets(np.ones((1, beats), int), bits=16)}, expect={"source": 2},
+                         fresh=False)
+        assert bool(len(result.events["damaged"])) == (beats == 7)
+
+
 @pytest.mark.parametrize("argument", [{"data_width": 24}, {"data_width": 8}, {"lanes": 3}, {"lanes": 0}])
 @pytest.mark.parametrize("unit", [Unpack, Pack])
 def test_bad_widths_are_refused(unit, argument):
