@@ -6,10 +6,10 @@
     python -m litenorm.bench.throughput
     python -m litenorm.bench.throughput --part latency --lanes 4 --lanes 16 --json latency.json
 
-Throughput: words read and written, gamma and beta included, over the job's cycles from start to interrupt. Both masters
-share one 32-bit bursting bus with LiteX's interconnect as an SoC builds it; the memory behind it answers as LiteX's SRAM
-does, one cycle after a burst's first word and then a word a cycle. A job is a batch of rows of --elements elements
-altogether, and its results are compared with the model.
+Throughput: words read and written, gamma and beta included, over the job's cycles from start to interrupt. Both
+masters share one 32-bit bursting bus with LiteX's interconnect as an SoC builds it; the memory behind it answers as
+LiteX's SRAM does, one cycle after a burst's first word and then a word a cycle. A job is a batch of rows of --elements
+elements altogether, and its results are compared with the model.
 
 Latency: cycles from the first beat that the idle core takes to the row's last beat that leaves it.
 """
@@ -143,7 +143,8 @@ def core(config):
     """(LiteNorm, StreamDut) of `config`."""
     module = LiteNorm(config)
     sinks = {"sink": module.sink} | ({"weights": module.weights} if config.has_affine else {})
-    return module, StreamDut(module, sinks, {"source": module.source}, name="latency_core")
+    signals = [module.row_done, module.row_error, module.constant_row]
+    return module, StreamDut(module, sinks, {"source": module.source}, signals)
 
 
 def latency(config, op, length, affine=False, seed=0):

@@ -151,13 +151,25 @@ class RowConstantsStreams(Streams):
         super().__init__()
         self.dut = dut = RowConstants(LiteNormConfig(**config))
         self.neighbours({"record": dut.record, "sums": dut.sums}, {"source": dut.source})
+        taken = dut.record.valid & dut.record.ready
         given = dut.source.valid & dut.source.ready
-        self.prove("one_for_one", (dut.record.valid & dut.record.ready) == given)
-        self.prove("one_sum_for_a_softmax_row", (dut.sums.valid & dut.sums.ready) == (given & (dut.record.op == 0)))
-        # The multiplier asks for it: what is under way is not dropped by a start.
-        if hasattr(dut, "multiplier"):
-            busy = [inner(dut.multiplier, name) for name in ("running", "valid0", "valid1")]
-            self.prove("multiplier_is_started_idle", ~dut.multiplier.start | ~Reduce("OR", busy))
+        rows = self.level(taken, given, "rows")
+        self.prove("one_for_one", rows == dut.params.level)
+        self.prove("a_result_has_its_params", ~dut.source.valid | dut.params.source.valid)
+        self.prove("params_are_not_lost", ~dut.params.sink.valid | dut.params.sink.ready)
+        self.prove("one_sum_for_a_softmax_row", (dut.sums.valid & dut.sums.ready) == (taken & (dut.record.op == 0)))
+        # A row in each unit at most: what is under way, or waits to be taken, is not dropped by a start.
+        held = [inner(dut, name) for name in ("in_shift", "in_root", "dividing")]
+        self.prove("rows_are_held", rows == self.ones(held, "held_rows"))
+        for name, inside in (("variance", "in_variance"), ("root", "in_root"), ("mean_high", "in_high"),
+                             ("mean_low", "in_low"), ("sum_shift", "shifting"), ("divider", "dividing")):
+            unit = getattr(dut, name)
+            left = dict(root="leave_root", mean_high="leave_high", mean_low="leave_root").get(name)
+            leaves = inner(dut, left) if left else given if name == "divider" else 0
+            self.prove(f"{name}_is_started_idle", ~unit.start | ~inner(dut, inside) | leaves)
+        # The result is that of the first row in the queue.
+        norm = inner(dut, "norm")
+        self.prove("in_order", ~inner(dut, "dividing") | ((dut.params.source.op != 0) == norm))
         self.reach(dut.source.valid)
 
 
