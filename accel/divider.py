@@ -16,11 +16,15 @@ class Divider(LiteXModule):
     `start` to `done`. `done` and the results hold until the next `start`.
 
     divisor_bits, quotient_bits  widths; quotient_bits a multiple of `steps`
+    pairs  of the `steps` bits, 2 * pairs are found two by two, from three comparisons beside each other: more gates,
+           and a path as long as one comparison's for two bits
     """
 
-    def __init__(self, divisor_bits, quotient_bits, steps):
+    def __init__(self, divisor_bits, quotient_bits, steps, pairs=0):
         if quotient_bits % steps:
             raise ValueError(f"quotient_bits is {quotient_bits}; good: a multiple of steps = {steps}")
+        if not 0 <= 2 * pairs <= steps:
+            raise ValueError(f"pairs is {pairs}; good: 0 to {steps // 2} with {steps} steps")
         self.start = Signal()                   # i: pulse, samples the operands
         self.high = Signal(divisor_bits)        # i: dividend's upper part, below divisor
         self.low = Signal(quotient_bits)        # i: dividend's lower part
@@ -39,7 +43,29 @@ class Divider(LiteXModule):
         running = self.running
 
         next_remainder, next_quotient = remainder, quotient
-        for i in range(steps):
+        if pairs:
+            triple = Signal(divisor_bits + 2, reset_less=True)
+            self.sync += If(self.start, triple.eq(self.divisor + (self.divisor << 1)))
+        for i in range(0, 2 * pairs, 2):
+            shifted = Signal(divisor_bits + 2, name=f"shifted{i}")
+            bits = [Signal(name=f"bit{i + j}") for j in range(2)]
+            kept = Signal(divisor_bits, name=f"kept{i}")
+            fits, reduced = [], []
+            for n, multiple in enumerate((divisor, divisor << 1, triple), 1):
+                fits.append(Signal(name=f"fits{i}_{n}"))
+                reduced.append(Signal(divisor_bits + 2, name=f"reduced{i}_{n}"))
+                self.comb += [fits[-1].eq(shifted >= multiple), reduced[-1].eq(shifted - multiple)]
+            self.comb += [
+                shifted.eq(Cat(next_quotient[-2:], next_remainder)),
+                bits[0].eq(fits[1]),
+                bits[1].eq(Mux(fits[1], fits[2], fits[0])),
+                kept.eq(Mux(fits[1], Mux(fits[2], reduced[2], reduced[1]), Mux(fits[0], reduced[0], shifted))),
+            ]
+            next_remainder = kept
+            shifted_quotient = Signal(quotient_bits, name=f"quotient{i}")
+            self.comb += shifted_quotient.eq(Cat(bits[1], bits[0], next_quotient[:-2]))
+            next_quotient = shifted_quotient
+        for i in range(2 * pairs, steps):
             shifted = Signal(divisor_bits + 1, name=f"shifted{i}")
             reduced = Signal(divisor_bits + 1, name=f"reduced{i}")
             bit = Signal(name=f"bit{i}")

@@ -16,7 +16,8 @@ from litenorm.accel.statistics import statistics_layout
 from litenorm.accel.variance import Variance
 
 STEPS = 2               # quotient and root bits a cycle
-MEAN_STEPS = 3          # quotient bits of the mean a cycle, in each of two dividers
+MEAN_STEPS = 3          # quotient bits of the mean a cycle, in each of two dividers ...
+MEAN_PAIRS = 1          # ... two of them together
 QUOTIENT_BITS = c.GAIN_BITS + c.GAIN_BITS % STEPS
 ROWS = 4                # rows whose params wait here while their constants are computed
 
@@ -220,8 +221,8 @@ class RowConstants(LiteXModule):
         # The mean of x + 2^15, in two halves: a row's low half is formed beside the next row's high half.
         mean_bits = 16 + c.MEAN_FRACTION_BITS
         half_bits = -(-mean_bits // (2 * MEAN_STEPS)) * MEAN_STEPS
-        self.mean_high = mean_high = Divider(config.length_bits, half_bits, MEAN_STEPS)
-        self.mean_low = mean_low = Divider(config.length_bits, half_bits, MEAN_STEPS)
+        self.mean_high = mean_high = Divider(config.length_bits, half_bits, MEAN_STEPS, MEAN_PAIRS)
+        self.mean_low = mean_low = Divider(config.length_bits, half_bits, MEAN_STEPS, MEAN_PAIRS)
         offset_sum = Signal(config.length_bits + 16)    # sum(x + 2^15)
         mean_dividend = Signal(config.length_bits + 2 * half_bits)
         low_divisor = Signal(config.length_bits)

@@ -18,9 +18,9 @@ from litenorm.formal.harness import Harness, inner
 class DividerProof(Harness):
     """divisor * quotient_so_far + remainder == the dividend's consumed part, 0 <= remainder < divisor."""
 
-    def __init__(self, divisor_bits, quotient_bits, steps, multiply=False):
+    def __init__(self, divisor_bits, quotient_bits, steps, pairs=0, multiply=False):
         super().__init__()
-        self.dut = dut = Divider(divisor_bits, quotient_bits, steps)
+        self.dut = dut = Divider(divisor_bits, quotient_bits, steps, pairs)
         self.free(dut.start, dut.high, dut.low, dut.divisor)
         self.assume("high_below_divisor", ~dut.start | (dut.high < dut.divisor))
 
@@ -74,6 +74,9 @@ class DividerProof(Harness):
             (product + dut.remainder == dividend) & (dut.quotient == quotient) & (dut.remainder < divisor)))
         # What the induction needs to know besides.
         self.support("same_divisor", ~active | (divisor == inner_register(dut, "divisor")))
+        if pairs:
+            self.support("triple", ~active | (inner(dut, "triple") == self.named(
+                divisor + (divisor << 1), "triple_ghost", divisor_bits + 2)))
         self.support("count", (count <= cycles) & (running == (count != 0)))
         self.support("started", active == (running | dut.done))
         self.support("never_both", ~(running & dut.done))

@@ -193,7 +193,8 @@ class RowConstantsStreams(Streams):
         waits = self.past_values["record"]
         was_norm = self.past_values[id(dut.record.op)] != 0
         self.support("held_by_variance", ~in_variance | (waits & was_norm))
-        self.support("held_by_shift", ~shifting | (waits & self.past_values["sums"] & ~was_norm & ~(in_shift | in_root | in_high | in_low)))
+        self.support("held_by_shift", ~shifting | (
+            waits & self.past_values["sums"] & ~was_norm & ~(in_shift | in_root | in_high | in_low)))
         # Each norm's row is in a unit of V's and in one of the mean's.
         self.support("beside", self.ones([in_variance, in_shift, in_root], "norms") == self.ones(
             [in_high, in_low], "means"))

@@ -82,7 +82,7 @@ ARITHMETIC = [
     ),
     Proof(
         "divider_mean", "the same", "11 by 24 bits (full: half of the mean)", "division:DividerProof", "induction",
-        NO_EQUAL, dict(divisor_bits=11, quotient_bits=24, steps=3), depth=1, bug_depth=30,
+        NO_EQUAL, dict(divisor_bits=11, quotient_bits=24, steps=3, pairs=1), depth=1, bug_depth=30,
     ),
     Proof(
         "divider_multiplied", "the same, against a multiplication", "6 by 8 bits", "division:DividerProof", "induction",
@@ -183,8 +183,8 @@ SUMS = [
     Proof(
         "layernorm_row_2", "outputs of every row add up to 0: any elements and eps", "x 3 bits, A 6 bits, N to 2",
         "sums:LayerNormRow", "bounded",
-        {"the mean loses the offset": Edit(
-            ROW_CONSTANTS, "offset_sum.eq(variance.sum_x + Cat(", "offset_sum.eq(variance.sum_x - Cat(")},
+        {"the mean is that of a sum one larger": Edit(
+            ROW_CONSTANTS, "offset_sum.eq(variance.sum_x + Cat(", "offset_sum.eq(variance.sum_x + 1 + Cat(")},
         dict(lanes=1, max_length=2), depth=50, bug_depth=50, edits=widths.layernorm(3, 2, 6, 11, 2), quick=True,
     ),
     Proof(

@@ -21,8 +21,10 @@ DIVIDERS = {
     "divide_4_by_2": (4, 4, 2),
     "divide_4_by_4": (4, 4, 4),
     "divide_18_by_3": (18, 12, 3),
+    "divide_4_by_pairs": (4, 4, 4, 2),
+    "divide_4_by_pair_and_2": (4, 4, 4, 1),
     "divide_gain": (33, 18, 2),     # T * 2^k / S and N * 2^24 / D
-    "divide_mean": (11, 24, 3),     # sum / N, one half
+    "divide_mean": (11, 24, 3, 1),  # sum / N, one half
 }
 ROOTS = {"root_6_by_1": (6, 1), "root_6_by_2": (6, 2), "root_6_by_3": (6, 3), "root_18": (18, 2)}
 PRODUCTS = {"product_5": (5, 1, 3), "product_6": (4, 2, 3), "product_9": (5, 3, 2), "product_core": (48, 2, 9)}
@@ -137,7 +139,7 @@ def numbers(rng, bits, count):
 
 
 def check_divider(name, high, low, divisor, stall=None, seed=0):
-    _, quotient_bits, _ = DIVIDERS[name]
+    quotient_bits = DIVIDERS[name][1]
     got, cycles = run(Divider, name, {"high": high, "low": low, "divisor": divisor}, stall, seed)
     expected = [divmod((int(h) << quotient_bits) + int(lo), int(d))
                 for h, lo, d in zip(high, low, divisor, strict=True)]
@@ -154,7 +156,7 @@ def test_divider_exhaustively(name):
 
 @pytest.mark.parametrize("name", [n for n in DIVIDERS if DIVIDERS[n][0] > 4])
 def test_divider_of_the_core(name):
-    divisor_bits, quotient_bits, _ = DIVIDERS[name]
+    divisor_bits, quotient_bits = DIVIDERS[name][:2]
     rng = np.random.default_rng(1)
     divisor = numbers(rng, divisor_bits, 3000)
     divisor = np.repeat(divisor[divisor > 0], 2)
@@ -167,7 +169,7 @@ def test_divider_of_the_core(name):
 
 @pytest.mark.parametrize("name", DIVIDERS)
 def test_divider_latency(name):
-    divisor_bits, quotient_bits, steps = DIVIDERS[name]
+    divisor_bits, quotient_bits, steps = DIVIDERS[name][:3]
     one = np.ones(50, np.uint64)
     cycles = check_divider(name, 0 * one, one, one)
     assert set(cycles) == {bank(Divider)[1][name].latency} == {quotient_bits // steps + 1}
@@ -176,6 +178,11 @@ def test_divider_latency(name):
 def test_divider_refuses_steps_that_do_not_divide():
     with pytest.raises(ValueError, match="quotient_bits is 20; good: a multiple of steps = 3"):
         Divider(8, 20, 3)
+
+
+def test_divider_refuses_more_pairs_than_steps():
+    with pytest.raises(ValueError, match="pairs is 2; good: 0 to 1 with 3 steps"):
+        Divider(8, 21, 3, 2)
 
 
 # Square root -------------------------------------------------------------------------------------------------
