@@ -45,6 +45,16 @@ class LiteNorm(LiteXModule):
                   beat its parity (config.parity)
     constant_row  pulse, before its last beat leaves: a norm's row has no variance
 
+    Latency, first beat in to last beat out of an idle core that is neither kept waiting for beats nor for room behind
+    it, with all operations and s16: passes * (ceil(N / lanes) - 1) + latency[op] cycles, where
+
+        op                   passes  latency at 1, 2, 4, 8, 16 lanes
+        softmax              3       47 48 48 51 51
+        layernorm, rmsnorm   2       51 52 52 54 54
+
+    of which 6 are Requantize's (config.affine). Throughput: a beat a cycle, and a row every 10 cycles (softmax) or 11
+    (norms) at most; `python -m litenorm.bench.throughput` measures both.
+
     What comes out is `litenorm.accel.model`, bit for bit. Method: the docstrings of model.py.
     """
 
@@ -162,3 +172,11 @@ class LiteNorm(LiteXModule):
             ]
             broken = check.row_error
         self.comb += self.row_error.eq(broken | (Cat(*flips) != 0))
+
+        # Beside the beats of a row in each pass: the units' latencies, and a cycle in each queue between them.
+        behind = 2 + normalizer.latency + (Requantize.latency if config.has_affine else 0)
+        self.passes = {op: 3 if op == "softmax" else 2 for op in config.ops}
+        self.latency = {
+            op: statistics.latency + (exp.sum_latency + 1 if op == "softmax" else 0) + constants.latency[op] + behind
+            for op in config.ops
+        }

@@ -16,15 +16,20 @@ class Divider(LiteXModule):
     `start` to `done`. `done` and the results hold until the next `start`.
 
     divisor_bits, quotient_bits  widths; quotient_bits a multiple of `steps`
+    pairs  of the `steps` bits, 2 * pairs are found two by two, from three comparisons beside each other: more gates,
+           and a path as long as one comparison's for two bits
     """
 
-    def __init__(self, divisor_bits, quotient_bits, steps):
+    def __init__(self, divisor_bits, quotient_bits, steps, pairs=0):
         if quotient_bits % steps:
             raise ValueError(f"quotient_bits is {quotient_bits}; good: a multiple of steps = {steps}")
+        if not 0 <= 2 * pairs <= steps:
+            raise ValueError(f"pairs is {pairs}; good: 0 to {steps // 2} with {steps} steps")
         self.start = Signal()                   # i: pulse, samples the operands
         self.high = Signal(divisor_bits)        # i: dividend's upper part, below divisor
         self.low = Signal(quotient_bits)        # i: dividend's lower part
         self.divisor = Signal(divisor_bits)     # i
+        self.running = Signal()                 # o: the quotient's next `steps` bits enter it at the cycle's end
         self.done = Signal()                    # o
         self.quotient = Signal(quotient_bits)   # o
         self.remainder = Signal(divisor_bits)   # o
@@ -35,10 +40,32 @@ class Divider(LiteXModule):
         divisor = Signal(divisor_bits, reset_less=True)
         remainder, quotient = self.remainder, self.quotient     # quotient enters at the bottom as low leaves at the top
         count = Signal(max=quotient_bits // steps + 1)
-        running = Signal()
+        running = self.running
 
         next_remainder, next_quotient = remainder, quotient
-        for i in range(steps):
+        if pairs:
+            triple = Signal(divisor_bits + 2, reset_less=True)
+            self.sync += If(self.start, triple.eq(self.divisor + (self.divisor << 1)))
+        for i in range(0, 2 * pairs, 2):
+            shifted = Signal(divisor_bits + 2, name=f"shifted{i}")
+            bits = [Signal(name=f"bit{i + j}") for j in range(2)]
+            kept = Signal(divisor_bits, name=f"kept{i}")
+            fits, reduced = [], []
+            for n, multiple in enumerate((divisor, divisor << 1, triple), 1):
+                fits.append(Signal(name=f"fits{i}_{n}"))
+                reduced.append(Signal(divisor_bits + 2, name=f"reduced{i}_{n}"))
+                self.comb += [fits[-1].eq(shifted >= multiple), reduced[-1].eq(shifted - multiple)]
+            self.comb += [
+                shifted.eq(Cat(next_quotient[-2:], next_remainder)),
+                bits[0].eq(fits[1]),
+                bits[1].eq(Mux(fits[1], fits[2], fits[0])),
+                kept.eq(Mux(fits[1], Mux(fits[2], reduced[2], reduced[1]), Mux(fits[0], reduced[0], shifted))),
+            ]
+            next_remainder = kept
+            shifted_quotient = Signal(quotient_bits, name=f"quotient{i}")
+            self.comb += shifted_quotient.eq(Cat(bits[1], bits[0], next_quotient[:-2]))
+            next_quotient = shifted_quotient
+        for i in range(2 * pairs, steps):
             shifted = Signal(divisor_bits + 1, name=f"shifted{i}")
             reduced = Signal(divisor_bits + 1, name=f"reduced{i}")
             bit = Signal(name=f"bit{i}")
@@ -133,70 +160,31 @@ class SquareRoot(LiteXModule):
         ]
 
 
-class ChunkedMultiplier(LiteXModule):
-    """Wide unsigned product on one small multiplier, a partial product a cycle.
+class DigitProduct(LiteXModule):
+    """product = seed + factor * digits, the digits' most significant ones first, `digit_bits` bits a cycle.
 
-    product == a * b. Latency: a_chunks * b_chunks + 3 cycles from `start` to `done`; `wide` = 0 leaves out all but b's
-    lowest chunk (b below 2^CHUNK) and takes a_chunks + 3. `done` and the product hold until the next `start`.
+    Each `strobe` makes it product * 2^digit_bits + factor * digit: so behind n digits the seed has moved up by
+    n * digit_bits bits. Modulo 2^product_bits.
     """
 
-    CHUNK = 18      # operands of the DSP blocks of small FPGAs
-
-    def __init__(self, a_bits, b_bits):
-        chunk = self.CHUNK
-        a_chunks, b_chunks = -(-a_bits // chunk), -(-b_bits // chunk)
-        self.start = Signal()                       # i: pulse, samples the operands
-        self.wide = Signal()                        # i: b has bits above its lowest chunk
-        self.a = Signal(a_bits)                     # i
-        self.b = Signal(b_bits)                     # i
-        self.done = Signal()                        # o
-        self.product = Signal(a_bits + b_bits)      # o
-        self.latency = a_chunks * b_chunks + 3      # with `wide`
-        self.narrow_latency = a_chunks + 3
+    def __init__(self, factor_bits, digit_bits, product_bits):
+        self.load = Signal()                        # i: pulse, product = seed
+        self.seed = Signal(product_bits)            # i
+        self.factor = Signal(factor_bits)           # i: held while digits come
+        self.strobe = Signal()                      # i: a digit; not with `load`
+        self.digit = Signal(digit_bits)             # i
+        self.product = Signal(product_bits, reset_less=True)    # o
 
         # # #
 
-        a = Signal(a_chunks * chunk, reset_less=True)
-        b = Signal(b_chunks * chunk, reset_less=True)
-        steps = [(i, j) for j in range(b_chunks) for i in range(a_chunks)]
-        step = Signal(max=len(steps) + 1)
-        final = Signal(max=len(steps) + 1)
-        running = Signal()
-        operand_a = Signal(chunk, reset_less=True)
-        operand_b = Signal(chunk, reset_less=True)
-        partial = Signal(2 * chunk, reset_less=True)
-        tags = [Signal(max=len(steps) + 1, name=f"tag{i}", reset_less=True) for i in range(2)]
-        valid = [Signal(name=f"valid{i}") for i in range(2)]
-        last = [Signal(name=f"last{i}") for i in range(2)]
-        aligned = Signal(a_bits + b_bits)
-        self.comb += Case(tags[1], {
-            n: aligned.eq(partial << (chunk * (i + j))) for n, (i, j) in enumerate(steps)
-        } | {"default": aligned.eq(0)})
+        total = self.product << digit_bits
+        for i in range(digit_bits):
+            partial = Signal(product_bits, name=f"partial{i}")
+            self.comb += partial.eq(total + (Mux(self.digit[i], self.factor, 0) << i))
+            total = partial
         self.sync += [
-            # Operands, product, accumulator: one register each.
-            Case(step, {
-                n: [operand_a.eq(a[chunk * i : chunk * (i + 1)]), operand_b.eq(b[chunk * j : chunk * (j + 1)])]
-                for n, (i, j) in enumerate(steps)
-            }),
-            partial.eq(operand_a * operand_b),
-            tags[0].eq(step), tags[1].eq(tags[0]),
-            valid[0].eq(running), valid[1].eq(valid[0]),
-            last[0].eq(running & (step == final)), last[1].eq(last[0]),
-            If(valid[1], self.product.eq(self.product + aligned)),
-            If(last[1], self.done.eq(1)),
-            If(running,
-                step.eq(step + 1),
-                If(step == final, running.eq(0)),
-            ),
-            If(self.start,
-                a.eq(self.a),
-                b.eq(self.b),
-                step.eq(0),
-                final.eq(Mux(self.wide, len(steps) - 1, a_chunks - 1)),
-                running.eq(1),
-                self.product.eq(0),
-                self.done.eq(0),
-            ),
+            If(self.strobe, self.product.eq(total)),
+            If(self.load, self.product.eq(self.seed)),
         ]
 
 
@@ -205,26 +193,29 @@ class LeadingShift(LiteXModule):
 
     width   bits of value, a multiple of `unit`
     most    largest count needed; a value that needs more is not brought to the top
-    Latency: ceil(bits of `most` / 2) + 1 cycles from `start` to `done`, two binary digits of the count a cycle.
+    Latency: ceil(bits of `most` / DIGITS) cycles from `start` to `done`, DIGITS binary digits of the count a cycle, the
+    first ones as `value` is sampled. `done` and the results hold until the next `start`.
     """
+
+    DIGITS = 3
 
     def __init__(self, width, unit, most):
         digits = most.bit_length()
-        cycles = -(-digits // 2)
+        cycles = -(-digits // self.DIGITS)
         self.start = Signal()                   # i: pulse, samples `value`
         self.value = Signal(width)              # i
         self.done = Signal()                    # o
         self.shifted = Signal(width)            # o
         self.count = Signal(digits)             # o: shifts in units
-        self.latency = cycles + 1
+        self.latency = cycles
 
         # # #
 
-        phase = Signal(max=cycles + 1)
+        phase = Signal(max=cycles + 1, reset=cycles)
         phases = {}
         for p in range(cycles):
-            value, count = self.shifted, []
-            for digit in [d for d in (digits - 1 - 2 * p, digits - 2 - 2 * p) if d >= 0]:
+            value, count = self.shifted if p else self.value, []
+            for digit in range(digits - 1 - self.DIGITS * p, max(digits - 1 - self.DIGITS * (p + 1), -1), -1):
                 distance = unit << digit
                 zero = Signal(name=f"zero{digit}")
                 moved = Signal(width, name=f"moved{digit}")
@@ -237,14 +228,5 @@ class LeadingShift(LiteXModule):
                     self.comb += moved.eq(value)
                 count.append(self.count[digit].eq(zero))
                 value = moved
-            phases[p] = [self.shifted.eq(value), *count]
-            phases[p] += [phase.eq(p + 1)] if p + 1 < cycles else [phase.eq(cycles), self.done.eq(1)]
-        self.sync += [
-            Case(phase, phases),
-            If(self.start,
-                self.shifted.eq(self.value),
-                phase.eq(0),
-                self.done.eq(0),
-            ),
-        ]
-        phase.reset = cycles
+            phases[p] = [self.shifted.eq(value), *count, phase.eq(p + 1), self.done.eq(p + 1 == cycles)]
+        self.sync += If(self.start, *phases.pop(0)).Else(Case(phase, phases | {"default": []}))

@@ -39,8 +39,8 @@ class Stages:
             value = late
         return value
 
-    def tree(self, values, combine, name):
-        """(combined, cycles): values folded pairwise, two levels a cycle, the last level registered.
+    def tree(self, values, combine, name, levels=2):
+        """(combined, cycles): values folded pairwise, `levels` levels a cycle, the last level registered.
 
         values   a power of two of them
         combine  (a, b) -> (expression, shape)
@@ -50,7 +50,7 @@ class Stages:
         cycles = 0
         level = 0
         while len(values) > 1 or cycles == 0:
-            for _ in range(2):
+            for _ in range(levels):
                 if len(values) == 1:
                     break
                 folded = []
@@ -86,17 +86,29 @@ def shift_right(stages, value, amount, bits, name):
     A signed `value` is shifted arithmetically. `value` and the unsigned `amount` are sampled in the same cycle.
     """
     width, signed = value_bits_sign(value)
-    coarse = Signal((width, signed), name=f"{name}_by8")
-    steps = 1 << max(len(amount) - 3, 0)
-    sign = Replicate(value[-1], width) if signed else 0
-    stages.module.comb += Case(amount[3:] if steps > 1 else 0, {
-        i: coarse.eq(value >> (8 * i) if 8 * i < width else sign) for i in range(steps)
-    })
+
+    def shifted(value, amount, bits, distance, name):
+        """`value` shifted by amount * distance, a multiplexer for each bit of `amount`, cut to `bits`."""
+        for i in reversed(range(len(amount))):
+            by = distance << i
+            moved = Signal((len(value), signed), name=f"{name}{i}")
+            # What lies above all that can come down to `bits` is cut as soon as it can be.
+            keep = len(value) if signed else min(len(value), bits + by - distance)
+            step = Signal((keep, signed), name=f"{name}{i}_out")
+            far = Replicate(value[-1], len(value)) if signed else 0
+            stages.module.comb += [
+                moved.eq(value >> by if by < len(value) else far),
+                step.eq(Mux(amount[i], moved, value)),
+            ]
+            value = step
+        return value
+
+    coarse = shifted(value, amount[3:], bits + 7, 8, f"{name}_by8") if len(amount) > 3 else value
     kept_bits = width if signed else min(width, bits + 7)
     kept = stages.reg(coarse[:kept_bits], f"{name}_kept", (kept_bits, signed))
     fine = stages.reg(amount[:3], f"{name}_fine")
     result = Signal((bits, signed), name=f"{name}_by1")
-    stages.module.comb += Case(fine, {i: result.eq(kept >> i) for i in range(8)})
+    stages.module.comb += result.eq(shifted(kept, fine, bits, 1, f"{name}_fine"))
     return stages.reg(result, name)
 
 

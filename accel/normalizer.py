@@ -88,17 +88,20 @@ class Normalizer(LiteXModule):
             w.append(stages.reg(z, f"w{j}", bits))
         stage = 6
 
-        # Prefix sums over the lanes (one level a cycle); RMSNorm carries nothing.
+        # Prefix sums over the lanes (two levels a cycle); RMSNorm carries nothing.
         level = 1
         while level < lanes:
             carry = stages.delay(carried, stage, f"carried_l{level}") if config.has_norm else 1
-            w = [
-                stages.reg(
-                    w[j] + Mux(carry, w[(j // level) * level - 1], 0) if j & level else w[j], f"p{level}_{j}", bits
-                )
-                for j in range(lanes)
-            ]
-            level *= 2
+            for last in (level * 2 >= lanes, True):
+                sums = [w[j] + Mux(carry, w[(j // level) * level - 1], 0) if j & level else w[j] for j in range(lanes)]
+                if last:
+                    w = [stages.reg(value, f"p{level}_{j}", bits) for j, value in enumerate(sums)]
+                else:
+                    w = [Signal(bits, name=f"p{level}_{j}") for j in range(lanes)]
+                    self.comb += [signal.eq(value) for signal, value in zip(w, sums, strict=True)]
+                level *= 2
+                if last:
+                    break
             stage += 1
 
         # C_j from the carried fraction.

@@ -84,7 +84,7 @@ class Requantize(LiteXModule):
             self.sync += used.eq(sink.valid & ce & sink.affine)
             self.comb += self.error.eq(used & (parity(ports["gamma"]) | parity(ports["beta"])))
 
-        # Product (2, 3), sum (4), shift (5, 6).
+        # Operands (2), product (3), sum (4), shift (5, 6).
         affine = stages.reg(sink.affine, "affine")
         shift = stages.delay(Mux(sink.affine, sink.affine_shift, 0), 3, "shift")
         beta_shift = stages.delay(sink.beta_shift, 2, "beta_shift")
@@ -104,8 +104,9 @@ class Requantize(LiteXModule):
             y = signed(stages.reg(sink.data[lane], f"y{j}_in"), "y")
             gamma = signed(Mux(affine, ports["gamma"][lane], 1), "gamma")
             beta = signed(Mux(affine, ports["beta"][lane], 0), "beta")
+            # A memory's output is late: it does not reach the multiplier in its own cycle.
+            y, gamma = stages.reg(y, f"y{j}_operand"), stages.reg(gamma, f"gamma{j}_operand")
             product = stages.reg(y * gamma, f"product{j}", (2 * c.CODE_BITS, True))
-            product = stages.reg(product, f"product{j}_out")
             beta = stages.reg(beta, f"beta{j}_in")
             moved = signed(beta << beta_shift, "moved", beta_bits)
             moved = stages.reg(moved, f"moved{j}_out")

@@ -8,14 +8,18 @@ from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
-from litenorm.accel.divider import ChunkedMultiplier, Divider, LeadingShift, SquareRoot
+from litenorm.accel.divider import DigitProduct, Divider, LeadingShift, SquareRoot
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.model import last_peak_limit
 from litenorm.accel.rows import OP, affine_params, only, row_params
 from litenorm.accel.statistics import statistics_layout
+from litenorm.accel.variance import Variance
 
 STEPS = 2               # quotient and root bits a cycle
-QUOTIENT_BITS = 20      # GAIN_BITS and the power of two that R saturates from, a multiple of STEPS
+MEAN_STEPS = 3          # quotient bits of the mean a cycle, in each of two dividers ...
+MEAN_PAIRS = 1          # ... two of them together
+QUOTIENT_BITS = c.GAIN_BITS + c.GAIN_BITS % STEPS
+ROWS = 4                # rows whose params wait here while their constants are computed
 
 
 def shift_offset(config):
@@ -46,15 +50,24 @@ def constants_layout(config):
 
 
 class RowConstants(LiteXModule):
-    """The model's `reciprocal` (softmax) and `inverse_sigma`, `mean`, `mean_term` (norms), one row at a time.
+    """The model's `reciprocal` (softmax) and `inverse_sigma`, `mean`, `mean_term` (norms), a row every few cycles.
 
-    record  statistics_layout, taken when the row is done
+        softmax   S -> shift -----------------------------------+
+                                                                +-> division -> source
+        norms     sums -> V -> shift -> square root ------------+       |
+                  sum, N -> mean, high half -> low half --------+-> B, digit by digit
+
+    Each unit takes the next row as soon as the one behind it has taken its result. The quotient's digits are multiplied
+    by the mean as they come, so B is there a cycle behind the quotient.
+
+    record  statistics_layout, taken on the way
     sums    S of softmax rows
     source  constants_layout, in the order of `record`
 
-    Latency: `latency[op]` cycles from the first one with record.valid (softmax: and sums.valid) to source.valid, the
-    same for every row; for s16 inputs and max_length 1024 softmax 15, LayerNorm 48, RMSNorm 39. No result depends on
-    it.
+    Latency: `latency[op]` cycles from the first one with record.valid (softmax: and sums.valid) to source.valid in an
+    idle unit, the same for every row; for s16 inputs and max_length 1024 softmax 12, norms 29. Throughput: a row every
+    `interval[op]` cycles, softmax 10, norms 11. A norm's row enters at once behind a softmax row, a softmax row when
+    the norms' units are idle. No result depends on it.
     """
 
     def __init__(self, config):
@@ -64,37 +77,43 @@ class RowConstants(LiteXModule):
 
         # # #
 
-        self.fsm = fsm = FSM(reset_state="IDLE")
+        # What only passes by waits here.
+        passing = [field for field in constants_layout(config) if field[0] in dict(row_params(config))]
+        self.params = params = stream.SyncFIFO(passing, ROWS)
+        self.comb += [
+            params.sink.valid.eq(record.valid & record.ready),
+            *[getattr(params.sink, name).eq(getattr(record, name)) for name, _ in passing],
+            *[getattr(source, name).eq(getattr(params.source, name)) for name, _ in passing],
+            params.source.ready.eq(source.valid & source.ready),
+        ]
+
+        # The division, for all operations.
         self.divider = divider = Divider(max(config.exp_sum_bits, c.ROOT_BITS), QUOTIENT_BITS, STEPS)
+        self.dividing = dividing = Signal()     # the divider has a row's quotient, or forms it
+        self.free = free = Signal()             # it may start the next row
+        self.whole = whole = Signal(reset=1)    # all that belongs to the quotient is there
+        full = Signal()                         # softmax: R is 2^18 or a little more, and saturates
         gain = Signal(c.GAIN_BITS)
         self.comb += [
-            # R may be 2^18 exactly; it saturates.
-            gain.eq(Mux(divider.quotient[c.GAIN_BITS :] != 0, 2**c.GAIN_BITS - 1, divider.quotient[: c.GAIN_BITS])),
-            *[getattr(source, name).eq(getattr(record, name)) for name, _ in constants_layout(config)
-              if name in dict(row_params(config))],
+            gain.eq(Mux(full | (divider.quotient >= 2**c.GAIN_BITS), 2**c.GAIN_BITS - 1, divider.quotient)),
             source.gain.eq(gain),
+            source.valid.eq(dividing & divider.done & whole),
+            free.eq(~dividing | (source.valid & source.ready)),
         ]
-        self.latency = {}
-        start = {}
-        if config.has_softmax:
-            start["softmax"] = self.add_softmax(config, fsm, divider, record, sums, source)
+        self.sync += [
+            If(source.valid & source.ready, dividing.eq(0)),
+            If(divider.start, dividing.eq(1)),
+        ]
+        self.latency, self.interval = {}, {}
+        self.norms_idle = norms_idle = Signal() # no row is in the norms' units before the division
         if config.has_norm:
-            start["norm"] = self.add_norm(config, fsm, divider, gain, record, source)
-        is_softmax = record.op == OP["softmax"]
-        if len(start) == 2:
-            fsm.act("IDLE", If(is_softmax, *start["softmax"]).Else(*start["norm"]))
+            self.add_norm(config, divider, record, source)
         else:
-            fsm.act("IDLE", *next(iter(start.values())))
-        fsm.act("OUTPUT",
-            source.valid.eq(1),
-            If(source.ready,
-                record.ready.eq(1),
-                sums.ready.eq(is_softmax),
-                NextState("IDLE"),
-            ),
-        )
+            self.comb += norms_idle.eq(1)
+        if config.has_softmax:
+            self.add_softmax(config, divider, full, record, sums, source)
 
-    def add_softmax(self, config, fsm, divider, record, sums, source):
+    def add_softmax(self, config, divider, full, record, sums, source):
         """R = round(T * 2^k / S), k = bitlen(S) + 1. S is brought to the top first, so that T * 2^k is a constant."""
         width = config.exp_sum_bits
         self.sum_shift = shift = LeadingShift(width, 1, most=width - 1 - c.EXP_BITS)
@@ -102,137 +121,173 @@ class RowConstants(LiteXModule):
         dividend = Signal(width + 1 + len(total))
         limit = Signal(width)
         capped = Signal()
+        shifting = Signal()                     # the row at `record` is in the shift
+        leave = Signal()
+        large = Signal()
         formats = [FORMATS[name] for name in config.formats]
+        softmax = record.op == OP["softmax"]
         self.comb += [
             Case(record.format, {
                 f.code: [total.eq(f.total), capped.eq(f.capped), limit.eq(last_peak_limit(f) if f.capped else 0)]
                 for f in formats
             }),
             dividend.eq(Cat(shift.shifted[1:], C(0, 2), total)),    # T * 2^(width + 1) + S / 2
+            large.eq(dividend[QUOTIENT_BITS:] >= shift.shifted),
             shift.value.eq(sums.total),
-            # A norm's row may carry any format, and has no sum: what the queue shows then is not its own.
-            source.ends.eq((record.op == OP["softmax"]) & capped & record.peak_last & (sums.total <= limit)),
+            shift.start.eq(record.valid & softmax & sums.valid & self.norms_idle & ~shifting),
+            leave.eq(shifting & shift.done & self.free & self.params.sink.ready),
+            sums.ready.eq(leave),
+            If(leave,
+                record.ready.eq(1),
+                divider.start.eq(1),
+                divider.divisor.eq(shift.shifted),
+                divider.high.eq(Mux(large, 0, dividend[QUOTIENT_BITS:])),
+                divider.low.eq(dividend[:QUOTIENT_BITS]),
+            ),
         ]
-        fsm.act("SUM_SHIFT", If(shift.done,
-            divider.divisor.eq(shift.shifted),
-            divider.high.eq(dividend[QUOTIENT_BITS:]),
-            divider.low.eq(dividend[:QUOTIENT_BITS]),
-            divider.start.eq(1),
-            # bitlen(S) = width - count
-            NextValue(source.amount, width + 1 - config.fraction_bits + shift_offset(config) - shift.count),
-            # The row before may have been a norm's without variance.
-            *([NextValue(source.zero, 0)] if config.has_norm else []),
-            NextState("SUM_DIVIDE"),
-        ))
-        fsm.act("SUM_DIVIDE", If(divider.done, NextState("OUTPUT")))
-        self.latency["softmax"] = shift.latency + divider.latency + 1
-        return [If(record.valid & sums.valid, shift.start.eq(1), NextState("SUM_SHIFT"))]
+        self.sync += [
+            If(leave, shifting.eq(0)),
+            If(shift.start, shifting.eq(1)),
+            If(divider.start, full.eq(leave & large), source.ends.eq(0)),
+            If(leave,
+                # bitlen(S) = width - count
+                source.amount.eq(width + 1 - config.fraction_bits + shift_offset(config) - shift.count),
+                source.ends.eq(capped & record.peak_last & (sums.total <= limit)),
+                *([source.zero.eq(0), self.whole.eq(1)] if config.has_norm else []),
+            ),
+        ]
+        self.latency["softmax"] = shift.latency + divider.latency
+        self.interval["softmax"] = divider.latency
 
-    def add_norm(self, config, fsm, divider, gain, record, source):
+    def add_norm(self, config, divider, record, source):
         """A = round(n * 2^24 / floor(sqrt(V))) and B = round(A * mean), V = N * sum(x^2) - (sum x)^2 + eps."""
         length_bits = c.NORM_LENGTH_BITS
         v_bits = config.variance_bits + config.variance_bits % 2
-        mean_bits = 16 + c.MEAN_FRACTION_BITS
-        magnitude_bits = config.sum_bits
-        self.multiplier = multiplier = ChunkedMultiplier(
-            max(mean_bits, config.square_sum_bits, magnitude_bits), max(magnitude_bits, c.GAIN_BITS)
-        )
+        layernorm = Signal()
+        self.comb += layernorm.eq(record.op == OP["layernorm"])
+
+        # A unit's row: it enters, and leaves to the unit behind it when that is free.
+        in_variance, in_shift, in_root, in_high, in_low = (
+            Signal(name=f"in_{name}") for name in ("variance", "shift", "root", "high", "low"))
+        enter, leave_variance, leave_shift, leave_root, leave_high = (
+            Signal(name=name) for name in ("enter", "leave_variance", "leave_shift", "leave_root", "leave_high"))
+        for inside, entry, leave in ((in_variance, enter, leave_variance), (in_shift, leave_variance, leave_shift),
+                                     (in_root, leave_shift, leave_root), (in_high, enter, leave_high),
+                                     (in_low, leave_high, leave_root)):
+            self.sync += [If(leave, inside.eq(0)), If(entry, inside.eq(1))]
+
+        # V, its shift and that of N, its root.
+        self.variance = variance = Variance(
+            config.length_bits, config.sum_bits, config.square_sum_bits, c.EPS_BITS, v_bits)
         self.variance_shift = shift = LeadingShift(v_bits, 2, most=(v_bits - 1) // 2)
         self.length_shift = length_shift = LeadingShift(length_bits, 1, most=length_bits - 1)
         self.root = root = SquareRoot(c.ROOT_BITS, STEPS)
-        self.mean = mean = Divider(length_bits, mean_bits, STEPS)
-        layernorm = Signal()
-        sum_x = Signal((config.sum_bits, True))
-        magnitude = Signal(magnitude_bits)
-        square = Signal(2 * magnitude_bits)
-        v0 = Signal(v_bits)
-        v = Signal(v_bits)
-        offset_sum = Signal(length_bits + 16)       # sum(x + 2^15)
-        mean_x = Signal(mean_bits)
+        shift_zero = Signal()
+        shift_centered = Signal()
+        root_zero = Signal()
+        root_centered = Signal()
+        root_amount = Signal(len(source.amount))
+        root_length = Signal(length_bits)
         self.comb += [
-            layernorm.eq(record.op == OP["layernorm"]),
-            sum_x.eq(record.sum_x),
-            magnitude.eq(Mux(sum_x < 0, -sum_x, sum_x)),
-            v0.eq(multiplier.product - Mux(layernorm, square, 0)),
-            offset_sum.eq(sum_x + Cat(C(0, 15), record.length)),
-            mean.divisor.eq(record.length),
-            mean.high.eq(offset_sum[16:]),
-            mean.low.eq(Cat(C(0, c.MEAN_FRACTION_BITS), offset_sum[:16])),
-            mean_x.eq(Mux(layernorm, mean.quotient, c.X_OFFSET << c.MEAN_FRACTION_BITS)),
+            # The record is held until V is there.
+            enter.eq(record.valid & (record.op != OP["softmax"]) & ~in_variance & (~in_high | leave_high)),
+            variance.start.eq(enter),
+            variance.centered.eq(layernorm),
+            *[getattr(variance, name).eq(getattr(record, name)) for name in ("length", "sum_x", "sum_xx", "eps")],
+            leave_variance.eq(in_variance & variance.done & (~in_shift | leave_shift) & self.params.sink.ready),
+            If(leave_variance, record.ready.eq(1)),
+            shift.start.eq(leave_variance),
+            shift.value.eq(variance.v),
+            length_shift.start.eq(leave_variance),
             length_shift.value.eq(record.length),
-            shift.value.eq(v),
+            leave_shift.eq(in_shift & shift.done & length_shift.done & (~in_root | leave_root)),
+            root.start.eq(leave_shift),
             root.value.eq(shift.shifted[v_bits - 2 * c.ROOT_BITS :]),
         ]
-
-        multiply_n = [
-            multiplier.a.eq(record.sum_xx),
-            multiplier.b.eq(record.length),
-            multiplier.start.eq(1),
-            NextState("VARIANCE"),
-        ]
-        fsm.act("SQUARE", If(multiplier.done,
-            NextValue(square, multiplier.product),
-            *multiply_n,
-        ))
-        fsm.act("VARIANCE", If(multiplier.done,
-            NextValue(v, v0 + record.eps),
-            NextValue(source.zero, v0 == 0),
-            NextState("SHIFT"),
-        ))
-        fsm.act("SHIFT", shift.start.eq(1), NextState("ROOT"))
-        fsm.act("ROOT", If(shift.done, root.start.eq(1), NextState("GAIN")))
-        fsm.act("GAIN", If(root.done,
-            # n * 2^24 + D / 2: D / 2 is below the quotient's low bits, n above them.
-            divider.divisor.eq(root.root),
-            divider.high.eq(length_shift.shifted << (c.GAIN_SHIFT - QUOTIENT_BITS)),
-            divider.low.eq(root.root[1:]),
-            divider.start.eq(1),
-            # k = GAIN_SHIFT + NORM_LENGTH_BITS - NORM_FRACTION_BITS - bitlen(N) - h, bitlen(N) = length_bits - count,
-            # h = count of V's shift - (v_bits - 36) / 2
-            NextValue(source.amount,
-                c.GAIN_SHIFT - c.NORM_FRACTION_BITS + (v_bits // 2 - c.ROOT_BITS)
-                - config.fraction_bits + shift_offset(config) + length_shift.count - shift.count),
-            NextState("MEAN"),
-        ))
-        fsm.act("MEAN", If(divider.done & (mean.done | ~layernorm),
-            multiplier.a.eq(mean_x),
-            multiplier.b.eq(gain),
-            multiplier.start.eq(1),
-            NextState("TERM"),
-        ))
-
-        # B = (A * mean + half) >> right, right = amount + MEAN_FRACTION_BITS - shift_offset, in two cycles.
-        fixed = c.MEAN_FRACTION_BITS - shift_offset(config) - 1
-        kept = Signal(config.accumulator_bits + 1)
-        reduced = Signal(len(multiplier.product) - fixed)
-        doubled = Signal(config.accumulator_bits + 1)
-        rounded = Signal(config.accumulator_bits + 1)
-        self.comb += [
-            reduced.eq(multiplier.product[fixed:]),
-            doubled.eq(reduced >> source.amount),
-            rounded.eq(kept + 1),
-            source.term.eq(rounded[1:]),
-        ]
-        fsm.act("TERM", If(multiplier.done, NextValue(kept, doubled), NextState("OUTPUT")))
-
-        # Variance, shift, root, gain, term; the mean is divided meanwhile. LayerNorm squares the sum first.
-        wide = magnitude_bits > ChunkedMultiplier.CHUNK
-        rmsnorm = 2 * multiplier.narrow_latency + 1 + shift.latency + root.latency + divider.latency + 1
-        if "rmsnorm" in config.ops:
-            self.latency["rmsnorm"] = rmsnorm
-        if "layernorm" in config.ops:
-            self.latency["layernorm"] = rmsnorm + (multiplier.latency if wide else multiplier.narrow_latency)
-
-        return [If(record.valid,
-            length_shift.start.eq(1),
-            mean.start.eq(1),
-            If(layernorm,
-                multiplier.a.eq(magnitude),
-                multiplier.b.eq(magnitude),
-                multiplier.wide.eq(wide),
-                multiplier.start.eq(1),
-                NextState("SQUARE"),
-            ).Else(
-                *multiply_n,
+        self.sync += [
+            If(leave_variance, shift_zero.eq(variance.zero), shift_centered.eq(layernorm)),
+            If(leave_shift,
+                root_zero.eq(shift_zero),
+                root_centered.eq(shift_centered),
+                root_length.eq(length_shift.shifted),
+                # k = GAIN_SHIFT + NORM_LENGTH_BITS - NORM_FRACTION_BITS - bitlen(N) - h, bitlen(N) = length_bits -
+                # count, h = count of V's shift - (v_bits - 36) / 2
+                root_amount.eq(
+                    c.GAIN_SHIFT - c.NORM_FRACTION_BITS + (v_bits // 2 - c.ROOT_BITS)
+                    - config.fraction_bits + shift_offset(config) + length_shift.count - shift.count),
             ),
-        )]
+        ]
+
+        # The mean of x + 2^15, in two halves: a row's low half is formed beside the next row's high half.
+        mean_bits = 16 + c.MEAN_FRACTION_BITS
+        half_bits = -(-mean_bits // (2 * MEAN_STEPS)) * MEAN_STEPS
+        self.mean_high = mean_high = Divider(config.length_bits, half_bits, MEAN_STEPS, MEAN_PAIRS)
+        self.mean_low = mean_low = Divider(config.length_bits, half_bits, MEAN_STEPS, MEAN_PAIRS)
+        offset_sum = Signal(config.length_bits + 16)    # sum(x + 2^15)
+        mean_dividend = Signal(config.length_bits + 2 * half_bits)
+        low_divisor = Signal(config.length_bits)
+        upper = Signal(half_bits)
+        mean = Signal(mean_bits)
+        self.comb += [
+            offset_sum.eq(variance.sum_x + Cat(C(0, 15), record.length)),
+            mean_dividend.eq(offset_sum << c.MEAN_FRACTION_BITS),
+            mean_high.start.eq(enter),
+            mean_high.divisor.eq(record.length),
+            mean_high.high.eq(mean_dividend[2 * half_bits :]),
+            mean_high.low.eq(mean_dividend[half_bits : 2 * half_bits]),
+            # The dividend's lower half is 0: sum(x + 2^15) ends above the mean's fraction's upper bits.
+            mean_low.start.eq(leave_high),
+            mean_low.divisor.eq(low_divisor),
+            mean_low.high.eq(mean_high.remainder),
+            mean_low.low.eq(0),
+            leave_high.eq(in_high & mean_high.done & (~in_low | leave_root)),
+        ]
+        self.sync += [
+            If(enter, low_divisor.eq(record.length)),
+            If(leave_high, upper.eq(mean_high.quotient)),
+        ]
+
+        # A, and B = (A * mean + half) >> right, right = amount + MEAN_FRACTION_BITS - shift_offset.
+        fixed = c.MEAN_FRACTION_BITS - shift_offset(config)
+        self.product = product = DigitProduct(mean_bits, STEPS, QUOTIENT_BITS + mean_bits + 1)
+        load = Signal()
+        strobe = Signal()
+        norm = Signal()
+        self.comb += [
+            leave_root.eq(in_root & root.done & in_low & mean_low.done & self.free),
+            If(leave_root,
+                # n * 2^24 + D / 2: D / 2 is below the quotient's low bits, n above them.
+                divider.start.eq(1),
+                divider.divisor.eq(root.root),
+                divider.high.eq(root_length << (c.GAIN_SHIFT - QUOTIENT_BITS)),
+                divider.low.eq(root.root[1:]),
+            ),
+            product.load.eq(load),
+            # `half` once all digits are in.
+            product.seed.eq(1 << (source.amount + (fixed - 1 - QUOTIENT_BITS))),
+            product.factor.eq(mean),
+            product.strobe.eq(strobe),
+            product.digit.eq(divider.quotient[:STEPS]),
+            source.term.eq(product.product[fixed:] >> source.amount),
+            self.norms_idle.eq(~(in_variance | in_shift | in_root | in_high | in_low)),
+        ]
+        self.sync += [
+            load.eq(leave_root),
+            strobe.eq(divider.running & norm),
+            If(divider.start, norm.eq(leave_root)),
+            If(divider.done, self.whole.eq(1)),
+            If(leave_root,
+                self.whole.eq(0),
+                source.amount.eq(root_amount),
+                source.zero.eq(root_zero),
+                mean.eq(Mux(root_centered, Cat(mean_low.quotient, upper), c.X_OFFSET << c.MEAN_FRACTION_BITS)),
+            ),
+        ]
+
+        # V, shift, root, division, and a cycle for the last digit of B; the mean is divided meanwhile.
+        beside = mean_high.latency + mean_low.latency
+        latency = max(variance.latency + max(shift.latency, length_shift.latency) + root.latency, beside)
+        for op in ("layernorm", "rmsnorm"):
+            if op in config.ops:
+                self.latency[op] = latency + divider.latency + 1
+                self.interval[op] = divider.latency + 1

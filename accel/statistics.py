@@ -89,7 +89,8 @@ class Statistics(LiteXModule):
             branches["sum_xx"] = (total, cycles + 2)
             branches["sum_x"] = stages.tree(zeroed, add, "sum")
         if config.has_softmax:
-            branches["top"] = stages.tree(lowest, larger, "top")
+            # A comparison waits for the one before it: one level a cycle. The squares take longer.
+            branches["top"] = stages.tree(lowest, larger, "top", levels=1)
             # The last valid element of the beat, and whether there is one.
             some = stages.reg(mask.mask != 0, "some")
             tail = Signal((bits, True))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
-"""Proofs about accel/divider.py: division, square root, product and normalizing shift, for any operands.
+"""Proofs about accel/divider.py and accel/variance.py: division, square root, products, normalizing shift.
 
 A product of two numbers is kept as ghost state by shift and add, one bit a step. So the invariants need no multiplier
 and hold at full width; that shift and add is the product is a line of algebra (`lemmas.horner`), and with `multiply` a
@@ -10,16 +10,17 @@ real multiplication is compared with it at small widths.
 from litex.gen import *
 from migen import *
 
-from litenorm.accel.divider import ChunkedMultiplier, Divider, LeadingShift, SquareRoot
+from litenorm.accel.divider import DigitProduct, Divider, LeadingShift, SquareRoot
+from litenorm.accel.variance import Variance
 from litenorm.formal.harness import Harness, inner
 
 
 class DividerProof(Harness):
     """divisor * quotient_so_far + remainder == the dividend's consumed part, 0 <= remainder < divisor."""
 
-    def __init__(self, divisor_bits, quotient_bits, steps, multiply=False):
+    def __init__(self, divisor_bits, quotient_bits, steps, pairs=0, multiply=False):
         super().__init__()
-        self.dut = dut = Divider(divisor_bits, quotient_bits, steps)
+        self.dut = dut = Divider(divisor_bits, quotient_bits, steps, pairs)
         self.free(dut.start, dut.high, dut.low, dut.divisor)
         self.assume("high_below_divisor", ~dut.start | (dut.high < dut.divisor))
 
@@ -73,6 +74,9 @@ class DividerProof(Harness):
             (product + dut.remainder == dividend) & (dut.quotient == quotient) & (dut.remainder < divisor)))
         # What the induction needs to know besides.
         self.support("same_divisor", ~active | (divisor == inner_register(dut, "divisor")))
+        if pairs:
+            self.support("triple", ~active | (inner(dut, "triple") == self.named(
+                divisor + (divisor << 1), "triple_ghost", divisor_bits + 2)))
         self.support("count", (count <= cycles) & (running == (count != 0)))
         self.support("started", active == (running | dut.done))
         self.support("never_both", ~(running & dut.done))
@@ -146,34 +150,57 @@ class SquareRootProof(Harness):
             self.prove("square", ~active | (square == divisor_product(self, dut.root, dut.root, width)))
 
 
-class MultiplierProof(Harness):
-    """product == a * b, when `wide` or b is below 2^chunk."""
+class DigitProductProof(Harness):
+    """product == seed * 2^(bits of the digits so far) + factor * (number of these digits), modulo 2^product_bits."""
 
-    def __init__(self, a_bits, b_bits):
+    def __init__(self, factor_bits, digit_bits, product_bits):
         super().__init__()
-        self.dut = dut = ChunkedMultiplier(a_bits, b_bits)
-        self.free(dut.start, dut.wide, dut.a, dut.b)
-        self.assume("narrow_fits", ~dut.start | dut.wide | (dut.b < 2**dut.CHUNK))
-        # A start while one is under way mixes the two; RowConstants does not do it (pipelines.RowConstantsStreams).
+        self.dut = dut = DigitProduct(factor_bits, digit_bits, product_bits)
+        self.free(dut.load, dut.seed, dut.strobe, dut.digit)
+        self.constant(dut.factor)
+        self.assume("not_both", ~(dut.load & dut.strobe))
+
+        # # #
+
+        loaded, moved, number = Signal(), Signal(product_bits), Signal(product_bits)
+        self.sync += [
+            If(dut.load, loaded.eq(1), moved.eq(dut.seed), number.eq(0)),
+            If(dut.strobe, moved.eq(moved << digit_bits), number.eq((number << digit_bits) | dut.digit)),
+        ]
+        expected = self.named(moved + divisor_product(self, dut.factor, number, product_bits), "expected", product_bits)
+        self.reach(loaded & (number != 0))
+        self.prove("product", ~loaded | (dut.product == expected))
+
+
+class VarianceProof(Harness):
+    """v == length * sum_xx - sum_x^2 (centered) + eps modulo 2^v_bits, whether v is eps, and the latency."""
+
+    def __init__(self, length_bits, sum_bits, square_sum_bits, eps_bits, v_bits):
+        super().__init__()
+        self.dut = dut = Variance(length_bits, sum_bits, square_sum_bits, eps_bits, v_bits)
+        self.free(dut.start)
+        self.constant(dut.centered, dut.length, dut.sum_x, dut.sum_xx, dut.eps)
+        # RowConstants holds the operands, and starts the unit when its last result was taken.
         running = Signal()
         self.sync += [If(dut.done, running.eq(0)), If(dut.start, running.eq(1))]
         self.assume("started_when_idle", ~dut.start | ~running | dut.done)
 
         # # #
 
-        a, b, wide = Signal(a_bits), Signal(b_bits), Signal()
         started = Signal()
-        age = Signal(max=64)            # cycles since the start
-        self.sync += [
-            If(age != 63, age.eq(age + 1)),
-            If(dut.start, a.eq(dut.a), b.eq(dut.b), wide.eq(dut.wide), started.eq(1), age.eq(0)),
+        age = Signal(max=16)            # cycles since the start
+        self.sync += [If(age != 15, age.eq(age + 1)), If(dut.start, started.eq(1), age.eq(0))]
+        square = Signal((2 * sum_bits, True))
+        v0 = Signal(v_bits)
+        self.comb += [
+            square.eq(dut.sum_x * dut.sum_x),
+            v0.eq(divisor_product(self, dut.length, dut.sum_xx, v_bits) - Mux(dut.centered, square[: 2 * sum_bits], 0)),
         ]
-        chunk = dut.CHUNK
-        a_chunks, b_chunks = -(-a_bits // chunk), -(-b_bits // chunk)
-        latency = Mux(wide, a_chunks * b_chunks + 2, a_chunks + 2)
-        self.reach(dut.done)
-        self.prove("product", ~dut.done | (dut.product == divisor_product(self, a, b, a_bits + b_bits)))
-        self.prove("latency", ~started | (dut.done == (age >= latency)))
+        self.reach(dut.done & started & ~dut.zero)
+        self.reach(dut.done & started & dut.zero)
+        self.prove("v", ~(dut.done & started) | (dut.v == self.named(v0 + dut.eps, "expected", v_bits)))
+        self.prove("zero", ~(dut.done & started) | (dut.zero == (dut.v == dut.eps)))
+        self.prove("latency", ~started | (dut.done == (age >= dut.latency - 1)))
 
 
 class LeadingShiftProof(Harness):

@@ -147,18 +147,67 @@ class RequantizeStreams(Streams):
 
 
 class RowConstantsStreams(Streams):
+    """What only passes by is in a queue, whose order is FifoStreams' matter: here its level, and the ops in it."""
+
     def __init__(self, **config):
         super().__init__()
         self.dut = dut = RowConstants(LiteNormConfig(**config))
-        self.neighbours({"record": dut.record, "sums": dut.sums}, {"source": dut.source})
+        self.neighbours({"record": dut.record, "sums": dut.sums}, {})
+        self.free_source(dut.source)
+        stalled, kept = self.stalled(dut.source, "source", [
+            getattr(dut.source, name) for name in ("gain", "amount", "term", "zero", "ends")])
+        self.prove("source_stays", ~stalled | kept)
+        taken = dut.record.valid & dut.record.ready
         given = dut.source.valid & dut.source.ready
-        self.prove("one_for_one", (dut.record.valid & dut.record.ready) == given)
-        self.prove("one_sum_for_a_softmax_row", (dut.sums.valid & dut.sums.ready) == (given & (dut.record.op == 0)))
-        # The multiplier asks for it: what is under way is not dropped by a start.
-        if hasattr(dut, "multiplier"):
-            busy = [inner(dut.multiplier, name) for name in ("running", "valid0", "valid1")]
-            self.prove("multiplier_is_started_idle", ~dut.multiplier.start | ~Reduce("OR", busy))
+        rows = self.level(taken, given, "rows")
+        self.prove("one_for_one", rows == dut.params.level)
+        self.prove("a_result_has_its_params", ~dut.source.valid | dut.params.source.valid)
+        self.prove("params_are_not_lost", ~dut.params.sink.valid | dut.params.sink.ready)
+        self.prove("one_sum_for_a_softmax_row", (dut.sums.valid & dut.sums.ready) == (taken & (dut.record.op == 0)))
+
+        # # #
+
+        # A row in each unit at most: what is under way, or waits to be taken, is not dropped by a start.
+        inside = {name: inner(dut, name) for name in
+                  ("in_variance", "in_shift", "in_root", "in_high", "in_low", "shifting", "dividing")}
+        in_variance, in_shift, in_root, in_high, in_low, shifting, dividing = inside.values()
+        leaves = {"root": inner(dut, "leave_root"), "mean_high": inner(dut, "leave_high"),
+                  "mean_low": inner(dut, "leave_root"), "divider": given}
+        for name, unit in (("variance", in_variance), ("root", in_root), ("mean_high", in_high), ("mean_low", in_low),
+                           ("sum_shift", shifting), ("divider", dividing)):
+            self.prove(f"{name}_is_started_idle", ~getattr(dut, name).start | ~unit | leaves.get(name, 0))
+        self.prove("rows_are_held", rows == self.ones([in_shift, in_root, dividing], "held_rows"))
+
+        # The rows' ops, in the order in which they were taken: the division is the first one's.
+        norm, op = inner(dut, "norm"), dut.record.op != 0
+        order = [Signal(name=f"order{i}") for i in range(4)]
+        for i, entry in enumerate(order):
+            after = order[i + 1] if i < 3 else 0
+            self.sync += If(given, entry.eq(after))
+            self.sync += If(taken & (rows == i + given), entry.eq(op))
+        self.prove("in_order", ~dividing | (order[0] == norm))
+        behind = Mux(dividing, order[1], order[0])
+        last = Mux(dividing & in_root, order[2], Mux(dividing | in_root, order[1], order[0]))
+        self.support("norms_wait", (~in_root | behind) & (~in_shift | last))
+        # The record waits for the unit that it is in.
+        waits = self.past_values["record"]
+        was_norm = self.past_values[id(dut.record.op)] != 0
+        self.support("held_by_variance", ~in_variance | (waits & was_norm))
+        self.support("held_by_shift", ~shifting | (
+            waits & self.past_values["sums"] & ~was_norm & ~(in_shift | in_root | in_high | in_low)))
+        # Each norm's row is in a unit of V's and in one of the mean's.
+        self.support("beside", self.ones([in_variance, in_shift, in_root], "norms") == self.ones(
+            [in_high, in_low], "means"))
+        # The division, and the digits behind it.
+        divider, whole, strobe = dut.divider, dut.whole, dut.product.strobe
+        running, done, load = divider.running, divider.done, dut.product.load
+        count = inner(divider, "count")
+        self.support("divides", (~dividing | running | done) & ~(running & done) & (~running | dividing)
+                     & (running == (count != 0)))
+        self.support("whole", (~(dividing & norm & running) | ~whole) & (~(dividing & ~norm) | whole))
+        self.support("digits", (~strobe | (dividing & norm & (running | (done & ~whole)))) & (~load | (running & norm)))
         self.reach(dut.source.valid)
+        self.reach(dut.source.valid & in_root & in_shift)
 
 
 class Gearbox(Streams):

@@ -63,24 +63,26 @@ NORMALIZER = "accel/normalizer.py"
 REQUANTIZE = "accel/requantize.py"
 ROW_CONSTANTS = "accel/row_constants.py"
 STATISTICS = "accel/statistics.py"
+VARIANCE = "accel/variance.py"
 
 NO_EQUAL = {
     "an equal divisor is not subtracted": Edit(DIVIDER, "bit.eq(shifted >= divisor)", "bit.eq(shifted > divisor)")}
 NO_EQUAL_ROOT = {
     "an equal trial is not subtracted": Edit(DIVIDER, "bit.eq(shifted >= trial)", "bit.eq(shifted > trial)")}
 NO_SEED = {"no half ulp in the seed": Edit(NORMALIZER, "seed = 1 << (fb - 1)", "seed = 0")}
-NOT_SPELLED_OUT = {"a last peak is not spelled out": Edit(ROW_CONSTANTS, "& capped & record.peak_last", "& 0")}
+NOT_SPELLED_OUT = {
+    "a last peak is not spelled out": Edit(ROW_CONSTANTS, "source.ends.eq(capped &", "source.ends.eq(0 &")}
 SLACK = Assign(CORE, "BUFFER_SLACK", "2")
 
 ARITHMETIC = [
     Proof(
         "divider", "divisor * quotient + remainder is the dividend so far, 0 <= remainder < divisor",
-        "33 by 20 bits (full: R and A)", "division:DividerProof", "induction", NO_EQUAL,
-        dict(divisor_bits=33, quotient_bits=20, steps=2), depth=1,
+        "33 by 18 bits (full: R and A)", "division:DividerProof", "induction", NO_EQUAL,
+        dict(divisor_bits=33, quotient_bits=18, steps=2), depth=1,
     ),
     Proof(
-        "divider_mean", "the same", "11 by 48 bits (full: mean)", "division:DividerProof", "induction", NO_EQUAL,
-        dict(divisor_bits=11, quotient_bits=48, steps=2), depth=1, bug_depth=30,
+        "divider_mean", "the same", "11 by 24 bits (full: half of the mean)", "division:DividerProof", "induction",
+        NO_EQUAL, dict(divisor_bits=11, quotient_bits=24, steps=3, pairs=1), depth=1, bug_depth=30,
     ),
     Proof(
         "divider_multiplied", "the same, against a multiplication", "6 by 8 bits", "division:DividerProof", "induction",
@@ -97,23 +99,34 @@ ARITHMETIC = [
         "induction", NO_EQUAL_ROOT, dict(root_bits=6, steps=2, multiply=True), depth=1, quick=True,
     ),
     Proof(
-        "multiplier", "product = a * b, and its latency", "6 by 5 bits in chunks of 3", "division:MultiplierProof",
-        "bounded",
-        {"partial products are not aligned": Edit(
-            DIVIDER, "partial << (chunk * (i + j))", "partial << (chunk * max(i, j))")},
-        dict(a_bits=6, b_bits=5), depth=16, edits=(Edit(DIVIDER, "    CHUNK = 18 ", "    CHUNK = 3 "),),
+        "digit_product", "product = seed moved up + factor * digits, however many come", "6 by 10 bits",
+        "division:DigitProductProof", "induction",
+        {"a digit's upper bit counts as its lower one": Edit(
+            DIVIDER, "Mux(self.digit[i], self.factor, 0) << i", "Mux(self.digit[i], self.factor, 0)")},
+        dict(factor_bits=6, digit_bits=2, product_bits=10), depth=1, quick=True,
+    ),
+    Proof(
+        "variance", "V = N * sum(x^2) - (sum x)^2 + eps, and its latency", "sums of 5 and 7 bits in chunks of 3",
+        "division:VarianceProof", "bounded",
+        {
+            "the cross product is not doubled": Edit(VARIANCE, "None, CHUNK + 1, True)", "None, CHUNK, True)"),
+            "a square is added": Edit(VARIANCE, "(high, high) if len(high) else None, 0, True)",
+                                      "(high, high) if len(high) else None, 0, False)"),
+        },
+        dict(length_bits=2, sum_bits=5, square_sum_bits=7, eps_bits=2, v_bits=10), depth=10,
+        edits=(Assign(VARIANCE, "CHUNK", "3"),),
     ),
     Proof(
         "sum_shift", "value << count, top bit 1, nothing lost", "33 bits (full: S)", "division:LeadingShiftProof",
         "induction", {"takes a last 1 for a 0": Edit(
             DIVIDER, "value[width - distance :] == 0", "value[width - distance :] <= 1")},
-        dict(width=33, unit=1, most=10), depth=6, quick=True,
+        dict(width=33, unit=1, most=10), depth=4, quick=True,
     ),
     Proof(
         "variance_shift", "value << 2 count, top two bits not 00, nothing lost", "52 bits (full: V)",
         "division:LeadingShiftProof", "induction", {"takes a last 1 for a 0": Edit(
             DIVIDER, "value[width - distance :] == 0", "value[width - distance :] <= 1")},
-        dict(width=52, unit=2, most=25), depth=6,
+        dict(width=52, unit=2, most=25), depth=4,
     ),
     Proof(
         "horner", "shift and add is multiplication", "all integers", "lemmas:horner", "lemma",
@@ -156,9 +169,7 @@ SUMS = [
         "softmax_row_3", "codes of every row add up to T: any exponentials, 5 formats; codes in range",
         "T to 2^4, e 5 bits, N to 3", "sums:SoftmaxRow", "bounded",
         NO_SEED | NOT_SPELLED_OUT | {"R does not saturate": Edit(
-            ROW_CONSTANTS,
-            "Mux(divider.quotient[c.GAIN_BITS :] != 0, 2**c.GAIN_BITS - 1, divider.quotient[: c.GAIN_BITS])",
-            "divider.quotient[: c.GAIN_BITS]")},
+            ROW_CONSTANTS, "full.eq(leave & large)", "full.eq(0)")},
         dict(lanes=1, max_length=3), depth=30, bug_depth=30, edits=widths.softmax(4, 5, 3), quick=True,
     ),
     Proof(
@@ -172,7 +183,8 @@ SUMS = [
     Proof(
         "layernorm_row_2", "outputs of every row add up to 0: any elements and eps", "x 3 bits, A 6 bits, N to 2",
         "sums:LayerNormRow", "bounded",
-        {"the mean loses the offset": Edit(ROW_CONSTANTS, "offset_sum.eq(sum_x + Cat(", "offset_sum.eq(sum_x - Cat(")},
+        {"the mean is that of a sum one larger": Edit(
+            ROW_CONSTANTS, "offset_sum.eq(variance.sum_x + Cat(", "offset_sum.eq(variance.sum_x + 1 + Cat(")},
         dict(lanes=1, max_length=2), depth=50, bug_depth=50, edits=widths.layernorm(3, 2, 6, 11, 2), quick=True,
     ),
     Proof(
@@ -227,10 +239,12 @@ STREAMS = [
             REQUANTIZE, "sink.ready.eq(ce)", "sink.ready.eq(1)")}, dict(lanes=1, max_length=4),
     ),
     Proof(
-        "row_constants_stream", "one result a row, unchanged until taken; the multiplier is started idle",
-        "full, N to 8", "pipelines:RowConstantsStreams", "pdr",
-        {"a norm's row looks at the sum of another": Edit(
-            ROW_CONSTANTS, '(record.op == OP["softmax"]) & capped', "capped")}, dict(max_length=8), bug_depth=64,
+        "row_constants_stream", "one result a row, in order, unchanged until taken; no unit is started too early",
+        "full, N to 8", "pipelines:RowConstantsStreams", "induction",
+        {"the next division begins before the result is taken": Edit(
+            ROW_CONSTANTS, "free.eq(~dividing | (source.valid & source.ready))", "free.eq(~dividing | source.valid)"),
+         "a softmax row overtakes": Edit(ROW_CONSTANTS, "sums.valid & self.norms_idle &", "sums.valid &")},
+        dict(max_length=8), depth=1, bug_depth=64, quick=True,
     ),
     *(Proof(
         f"unpack_stream_{lanes}", "each row its beats; element i of the words is element i of the beats",
@@ -284,7 +298,7 @@ STREAMS = [
         ("normalizer", {}, Edit(NORMALIZER, "source.valid.eq(valid)", "source.valid.eq(valid & ce)")),
         ("exponential", {}, Edit(
             EXPONENTIAL, "source.valid.eq(valid & sums.ready)", "source.valid.eq(valid & ce)")),
-        ("row_constants", {}, Edit(ROW_CONSTANTS, "source.valid.eq(1)", "source.valid.eq(source.ready)")),
+        ("row_constants", {}, Edit(ROW_CONSTANTS, "divider.done & whole)", "divider.done & whole & source.ready)")),
         ("unpack", dict(data_width=32, lanes=1, length_bits=11), Edit(
             GEARBOX, "source.valid.eq(sink.valid)", "source.valid.eq(sink.valid & source.ready)", 2)),
         ("pack", dict(data_width=32, lanes=4, length_bits=11), Edit(

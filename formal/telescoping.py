@@ -50,7 +50,7 @@ class Telescoping(Harness):
         out_bits = bits - fb
         self.ce = ce = dut.stages.ce
         seed = 1 << (fb - 1)
-        total_stage = W_STAGE + log2_int(lanes)
+        total_stage = W_STAGE + (log2_int(lanes) + 1) // 2     # two levels of prefix sums a cycle
         self.latency = latency = dut.latency
         beat, first = inner(dut, "beat"), inner(dut, "first")
 
@@ -90,7 +90,7 @@ class Telescoping(Harness):
         for i in range(W_STAGE, total_stage):
             tags = [self.delayed(tags[j], f"w{j}_{i + 1}") for j in range(lanes)]
             beat_sum = self.delayed(beat_sum, f"beat_sum_{i + 1}")
-            level = 1 << (i - W_STAGE)
+            level = min(2 << 2 * (i - W_STAGE), lanes // 2)
             prefix = [inner(dut, f"p{level}_{j}") for j in range(lanes)]
             for j in range(lanes):
                 start = j // (2 * level) * 2 * level

@@ -23,16 +23,12 @@ def layernorm(input_bits, length, gain_bits, mean_fraction_bits, norm_fraction_b
         "CODE_BITS": norm_fraction_bits + 4, "NORM_BITS": norm_fraction_bits + 4,
         "EXP_BITS": input_bits, "GRID_BITS": input_bits - 1,
     }
-    quotient_bits = gain_bits + 2 + gain_bits % 2
     return (
         *(Assign(CONSTANTS, name, str(value)) for name, value in constants.items()),
-        Assign(ROW_CONSTANTS, "QUOTIENT_BITS", str(quotient_bits)),
         Edit(ROW_CONSTANTS, "mean_bits = 16 +", f"mean_bits = {input_bits} +"),
-        Edit(ROW_CONSTANTS, "offset_sum = Signal(length_bits + 16)",
-             f"offset_sum = Signal(length_bits + {input_bits})"),
+        Edit(ROW_CONSTANTS, "offset_sum = Signal(config.length_bits + 16)",
+             f"offset_sum = Signal(config.length_bits + {input_bits})"),
         Edit(ROW_CONSTANTS, "Cat(C(0, 15), record.length)", f"Cat(C(0, {input_bits - 1}), record.length)"),
-        Edit(ROW_CONSTANTS, "offset_sum[16:]", f"offset_sum[{input_bits}:]"),
-        Edit(ROW_CONSTANTS, "offset_sum[:16]", f"offset_sum[:{input_bits}]"),
     )
 
 
@@ -61,7 +57,6 @@ def softmax(code_bits, exp_bits, grid_bits, fraction_bits=2):
         Assign(CONSTANTS, "GAIN_BITS", str(b + 2)),
         Assign(CONSTANTS, "ROOT_BITS", str(b + 2)),
         Assign(CONSTANTS, "MIN_FRACTION_BITS", str(fraction_bits)),
-        Assign(ROW_CONSTANTS, "QUOTIENT_BITS", str(b + 4 + b % 2)),
         Edit(FORMATS, '("u8_255", 0, 8, 0, 255)', f'("u8_255", 0, {h}, 0, {2**h - 1})'),
         Edit(FORMATS, '("tfl_s8", 1, 8, -128, 256)', f'("tfl_s8", 1, {h}, -{2**(h - 1)}, {2**h})'),
         Edit(FORMATS, '("u16_q15", 2, 16, 0, 1 << 15)', f'("u16_q15", 2, {b}, 0, {2**(b - 1)})'),

@@ -51,7 +51,7 @@ DROPPED_CARRY = _fault(
 # Codes that gamma and beta do not touch are changed behind the first self-check.
 PASSING_CHANGED = _fault(
     "passing_changed", "requantize.py", "a code that passes gamma and beta is 1 larger, in lane 0",
-    ("requantize_product0_out <= requantize_product0;", "requantize_product0_out <= (requantize_product0 + 16'sd1);"))
+    ("requantize_y0_operand <= requantize_y0;", "requantize_y0_operand <= (requantize_y0 + 16'sd1);"))
 
 FAULTS = (
     # Pass 0.
@@ -104,10 +104,11 @@ FAULTS = (
            ("exp_total <= exp_exp_sum_s0_0;", "exp_total <= (exp_total + exp_exp_sum_s0_0);")),
     # Constants of a row.
     _fault("reciprocal_not_saturated", "row_constants.py", "R = 2^18 becomes 0",
-           ("((constants_quotient[19:18] != 1'd0) ? 18'd262143 : constants_quotient[17:0])",
-            "constants_quotient[17:0]")),
+           ("((constants_full | (constants_quotient >= 19'd262144)) ? 18'd262143 : constants_quotient)",
+            "constants_quotient")),
     _fault("reciprocal_not_rounded", "row_constants.py", "S >> 1 is left out of the dividend",
-           ("{constants_total, 2'd0, constants_sum_shift_shifted[32:1]}", "{constants_total, 2'd0, 32'd0}")),
+           ("{constants_total, 2'd0, constants_sum_shift_shifted[32:1]}",
+            "{constants_total, 2'd0, 32'd0}")),
     _fault("shift_off_by_one", "row_constants.py", "softmax's k is 1 too small",
            ("(6'd33 - constants_sum_shift_count)", "(6'd32 - constants_sum_shift_count)")),
     _fault("cap_limit_off", "row_constants.py", "rows that end with their peak are not marked, in tfl_s8",
@@ -121,25 +122,37 @@ FAULTS = (
            survives="the quotient is 1 too small then, 2^-16 of it or less, in rows that are too rare to be met; "
                     "tests/test_divider.py catches it"),
     _fault("root_digit_wrong", "divider.py", "a digit of the square root is 0 when the trial fits exactly",
-           ("assign constants_root_bit1 = (constants_root_shifted1 >= constants_root_trial1);",
-            "assign constants_root_bit1 = (constants_root_shifted1 > constants_root_trial1);")),
-    _fault("partial_product_misplaced", "divider.py", "a partial product of the wide multiplier is one bit too low",
-           ("3'd4: begin\n            constants_multiplier_aligned <= (constants_multiplier_partial <<< 6'd36);",
-            "3'd4: begin\n            constants_multiplier_aligned <= (constants_multiplier_partial <<< 6'd35);")),
-    _fault("highest_partial_product", "divider.py", "the highest partial product of the wide multiplier is misplaced",
-           ("(constants_multiplier_partial <<< 6'd54)", "(constants_multiplier_partial <<< 6'd53)"),
-           survives="only |sum x| is multiplied by a number of two chunks, and its own third chunk is 0"),
-    _fault("sum_sign_lost", "row_constants.py", "a negative sum is squared without its sign being taken off",
-           ("((constants_sum_x < $signed({1'd0, 1'd0})) ? (-constants_sum_x) : constants_sum_x)", "constants_sum_x")),
-    _fault("eps_left_out", "row_constants.py", "V = V0",
-           ("(constants_v0 + constants_record_payload_eps)", "constants_v0")),
+           ("assign constants_root_bit1 = "
+            "(constants_root_shifted1 >= constants_root_trial1);",
+            "assign constants_root_bit1 = "
+            "(constants_root_shifted1 > constants_root_trial1);")),
+    _fault("partial_product_misplaced", "variance.py", "the middle of N * sum(x^2) is one bit too low",
+           ("(constants_variance_product <<< 5'd18)", "(constants_variance_product <<< 5'd17)")),
+    _fault("cross_product_not_doubled", "variance.py", "the square of the sum counts its cross product once",
+           ("(constants_variance_product <<< 5'd19)", "(constants_variance_product <<< 5'd18)")),
+    _fault("sum_sign_lost", "variance.py", "a negative sum is squared without its sign being taken off",
+           ("((constants_variance_sum_x < $signed({1'd0, 1'd0})) ? "
+            "(-constants_variance_sum_x) : constants_variance_sum_x)",
+            "constants_variance_sum_x")),
+    _fault("eps_left_out", "variance.py", "V = V0",
+           ("(constants_variance_stage1[0] ? constants_variance_eps :",
+            "(constants_variance_stage1[0] ? 1'd0 :")),
     _fault("mean_not_rounded", "row_constants.py", "B is floored",
-           ("assign constants_rounded = (constants_kept + 1'd1);", "assign constants_rounded = constants_kept;")),
+           ("(1'd1 <<< (constants_source_source_payload_amount + 2'd2))", "67'd0")),
     _fault("rmsnorm_minus_mean", "row_constants.py", "RMSNorm subtracts the mean",
-           ("(constants_layernorm ? constants_mean_quotient : 48'd140737488355328)", "constants_mean_quotient")),
+           ("constants_mean <= (constants_root_centered ? ",
+            "constants_mean <= (1'd1 ? ")),
+    _fault("digit_missed", "divider.py", "the last digit of A is left out of B",
+           ("constants_strobe <= (constants_running & constants_norm);",
+            "constants_strobe <= ((constants_running & constants_norm) & "
+            "(constants_count != 1'd1));")),
+    _fault("mean_of_next_row", "row_constants.py", "the upper half of the mean is that of the row behind it",
+           ("(constants_in_high & constants_mean_high_done) & "
+            "((~constants_in_low) | constants_leave_root)",
+            "(constants_in_high & constants_mean_high_done)")),
     _fault("constant_flag_kept", "row_constants.py", "the flag of a constant row stays for the softmax row behind it",
-           ("                constants_source_payload_zero_next_value1 <= 1'd0;\n"
-            "                constants_source_payload_zero_next_value_ce1 <= 1'd1;\n", "")),
+           ("        constants_source_source_payload_zero <= 1'd0;\n        constants_whole <= 1'd1;\n",
+            "        constants_whole <= 1'd1;\n")),
     _fault("length_shift_off_by_one", "row_constants.py", "the gain of the norms is one bit off",
            ("((5'd21 + constants_length_shift_count)", "((5'd20 + constants_length_shift_count)")),
     # Pass 2.

@@ -12,7 +12,7 @@ from litex.gen import *
 from litex.soc.interconnect import stream
 from migen import *
 
-from litenorm.accel.divider import ChunkedMultiplier, Divider, LeadingShift, SquareRoot
+from litenorm.accel.divider import DigitProduct, Divider, LeadingShift, SquareRoot
 from litenorm.sim.verilated import Stall, StreamDut
 
 # Arguments of each unit; those with a remark are the core's at its defaults.
@@ -21,11 +21,13 @@ DIVIDERS = {
     "divide_4_by_2": (4, 4, 2),
     "divide_4_by_4": (4, 4, 4),
     "divide_18_by_3": (18, 12, 3),
-    "divide_gain": (33, 20, 2),     # T * 2^k / S and N * 2^24 / D
-    "divide_mean": (11, 48, 2),     # sum / N
+    "divide_4_by_pairs": (4, 4, 4, 2),
+    "divide_4_by_pair_and_2": (4, 4, 4, 1),
+    "divide_gain": (33, 18, 2),     # T * 2^k / S and N * 2^24 / D
+    "divide_mean": (11, 24, 3, 1),  # sum / N, one half
 }
 ROOTS = {"root_6_by_1": (6, 1), "root_6_by_2": (6, 2), "root_6_by_3": (6, 3), "root_18": (18, 2)}
-MULTIPLIERS = {"multiply_4": (4, 5), "multiply_18": (18, 18), "multiply_19": (19, 37), "multiply_core": (48, 26)}
+PRODUCTS = {"product_5": (5, 1, 3), "product_6": (4, 2, 3), "product_9": (5, 3, 2), "product_core": (48, 2, 9)}
 SHIFTS = {
     "shift_9": (9, 1, 8),
     "shift_9_most_5": (9, 1, 5),
@@ -61,9 +63,35 @@ class Answer(LiteXModule):
 KINDS = {
     Divider: (DIVIDERS, ("high", "low", "divisor"), ("quotient", "remainder")),
     SquareRoot: (ROOTS, ("value",), ("root",)),
-    ChunkedMultiplier: (MULTIPLIERS, ("a", "b", "wide"), ("product",)),
+    DigitProduct: (PRODUCTS, ("factor", "seed", "digits"), ("product",)),
     LeadingShift: (SHIFTS, ("value",), ("shifted", "count")),
 }
+
+
+class Digits(LiteXModule):
+    """A DigitProduct with the ports of a row-rate unit: it is given the digits of a number, with pauses."""
+
+    def __init__(self, factor_bits, digit_bits, digits):
+        self.start = Signal()
+        self.factor = Signal(factor_bits)
+        self.seed = Signal(factor_bits)
+        self.digits = Signal(digits * digit_bits)
+        self.done = Signal()
+        bits = digits * digit_bits
+        self.dut = dut = DigitProduct(factor_bits, digit_bits, bits + factor_bits + 1)
+        self.product = dut.product
+        left, rest, turn = Signal(max=digits + 1), Signal(bits), Signal()
+        self.comb += [
+            dut.load.eq(self.start),
+            dut.seed.eq(self.seed),
+            dut.strobe.eq((left != 0) & turn),
+            dut.digit.eq(rest[-digit_bits:]),
+        ]
+        self.sync += [
+            turn.eq(~turn),
+            If(dut.strobe, left.eq(left - 1), rest.eq(rest << digit_bits), self.done.eq(left == 1)),
+            If(self.start, left.eq(digits), rest.eq(self.digits), dut.factor.eq(self.factor), self.done.eq(0)),
+        ]
 
 
 @functools.cache
@@ -73,7 +101,7 @@ def bank(kind):
     module = LiteXModule()
     sinks, sources, units = {}, {}, {}
     for name, arguments in sizes.items():
-        answer = Answer(kind(*arguments), operands, results)
+        answer = Answer((Digits if kind is DigitProduct else kind)(*arguments), operands, results)
         setattr(module, name, answer)
         sinks[f"{name}_sink"], sources[f"{name}_source"], units[name] = answer.sink, answer.source, answer.unit
     return StreamDut(module, sinks, sources, name=f"{kind.__name__.lower()}_bank"), units
@@ -111,7 +139,7 @@ def numbers(rng, bits, count):
 
 
 def check_divider(name, high, low, divisor, stall=None, seed=0):
-    _, quotient_bits, _ = DIVIDERS[name]
+    quotient_bits = DIVIDERS[name][1]
     got, cycles = run(Divider, name, {"high": high, "low": low, "divisor": divisor}, stall, seed)
     expected = [divmod((int(h) << quotient_bits) + int(lo), int(d))
                 for h, lo, d in zip(high, low, divisor, strict=True)]
@@ -128,7 +156,7 @@ def test_divider_exhaustively(name):
 
 @pytest.mark.parametrize("name", [n for n in DIVIDERS if DIVIDERS[n][0] > 4])
 def test_divider_of_the_core(name):
-    divisor_bits, quotient_bits, _ = DIVIDERS[name]
+    divisor_bits, quotient_bits = DIVIDERS[name][:2]
     rng = np.random.default_rng(1)
     divisor = numbers(rng, divisor_bits, 3000)
     divisor = np.repeat(divisor[divisor > 0], 2)
@@ -141,7 +169,7 @@ def test_divider_of_the_core(name):
 
 @pytest.mark.parametrize("name", DIVIDERS)
 def test_divider_latency(name):
-    divisor_bits, quotient_bits, steps = DIVIDERS[name]
+    divisor_bits, quotient_bits, steps = DIVIDERS[name][:3]
     one = np.ones(50, np.uint64)
     cycles = check_divider(name, 0 * one, one, one)
     assert set(cycles) == {bank(Divider)[1][name].latency} == {quotient_bits // steps + 1}
@@ -150,6 +178,11 @@ def test_divider_latency(name):
 def test_divider_refuses_steps_that_do_not_divide():
     with pytest.raises(ValueError, match="quotient_bits is 20; good: a multiple of steps = 3"):
         Divider(8, 20, 3)
+
+
+def test_divider_refuses_more_pairs_than_steps():
+    with pytest.raises(ValueError, match="pairs is 2; good: 0 to 1 with 3 steps"):
+        Divider(8, 21, 3, 2)
 
 
 # Square root -------------------------------------------------------------------------------------------------
@@ -188,31 +221,25 @@ def test_root_refuses_steps_that_do_not_divide():
         SquareRoot(18, 4)
 
 
-# Multiplier --------------------------------------------------------------------------------------------------
+# Product of a number that comes digit by digit ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", MULTIPLIERS)
-def test_multiplier(name):
-    """Every product, and the latency, with `wide` where b has bits above its lowest chunk or not."""
-    a_bits, b_bits = MULTIPLIERS[name]
-    chunk = ChunkedMultiplier.CHUNK
-    a_chunks, b_chunks = -(-a_bits // chunk), -(-b_bits // chunk)
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_digit_product(name):
+    factor_bits, digit_bits, digits = PRODUCTS[name]
+    bits = digit_bits * digits
     rng = np.random.default_rng(3)
-    if a_bits + b_bits < 10:
-        a, b = (v.reshape(-1).astype(np.uint64) for v in np.meshgrid(np.arange(1 << a_bits), np.arange(1 << b_bits)))
+    if factor_bits + bits < 12:
+        factor, number = (v.reshape(-1).astype(np.uint64)
+                          for v in np.meshgrid(np.arange(1 << factor_bits), np.arange(1 << bits)))
     else:
-        a, b = (np.resize(rng.permutation(numbers(rng, bits, 2000)), 3000) for bits in (a_bits, b_bits))
-        a[:2], b[:2] = (1 << a_bits) - 1, (1 << b_bits) - 1
-        b[1::3] &= np.uint64((1 << chunk) - 1)
-    wide = ((b >> np.uint64(chunk)) != 0) | (rng.random(len(b)) < 0.5)
-    expected = [int(x) * int(y) for x, y in zip(a, b, strict=True)]
-    for seed, stall in enumerate(STALLS):
-        got, cycles = run(ChunkedMultiplier, name, {"a": a, "b": b, "wide": wide}, stall, seed)
-        assert got["product"] == expected, f"{name}, seed {seed}"
-        if not stall:
-            unit = bank(ChunkedMultiplier)[1][name]
-            assert (unit.latency, unit.narrow_latency) == (a_chunks * b_chunks + 3, a_chunks + 3)
-            assert np.array_equal(cycles, np.where(wide, unit.latency, unit.narrow_latency))
+        factor, number = (np.resize(rng.permutation(numbers(rng, width, 2000)), 3000) for width in (factor_bits, bits))
+        factor[:2], number[:2] = (1 << factor_bits) - 1, (1 << bits) - 1
+    seed = rng.integers(0, 1 << factor_bits, len(factor), dtype=np.uint64)
+    expected = [(int(s) << bits) + int(f) * int(n) for s, f, n in zip(seed, factor, number, strict=True)]
+    for trial, stall in enumerate(STALLS):
+        got, _ = run(DigitProduct, name, {"factor": factor, "seed": seed, "digits": number}, stall, trial)
+        assert got["product"] == expected, f"{name}, seed {trial}"
 
 
 # Shift -------------------------------------------------------------------------------------------------------
@@ -233,4 +260,5 @@ def test_leading_shift(name):
             if value and needed <= most:
                 assert count == needed, f"{name}, value {value}, seed {seed}"
         if not stall:
-            assert set(cycles) == {bank(LeadingShift)[1][name].latency} == {-(-most.bit_length() // 2) + 1}
+            latency = -(-most.bit_length() // LeadingShift.DIGITS)
+            assert set(cycles) == {bank(LeadingShift)[1][name].latency} == {latency}

@@ -15,7 +15,7 @@ from litenorm.sim.mutation import Examination, Verdict
 from litenorm.sim.rowcheck import core_dut
 from litenorm.sim.verilog import to_verilog
 
-UNITS = {"rows.py", "statistics.py", "exponential.py", "row_constants.py", "divider.py", "normalizer.py",
+UNITS = {"rows.py", "statistics.py", "exponential.py", "row_constants.py", "divider.py", "variance.py", "normalizer.py",
          "requantize.py", "core.py", "self_check.py", "buffers.py"}
 
 
