@@ -160,6 +160,11 @@ class LiteNormConfig:
         """Bits of S, the sum of up to max_length e's of at most 2^EXP_BITS."""
         return (self.max_length << c.EXP_BITS).bit_length()
 
+    @property
+    def serial_sum_bits(self):
+        """Bits of the serial back end's running value: -(S + 1) <= v < 2^24, S of up to max_length e's below 2^16."""
+        return max(c.SERIAL_EXP_BITS + (self.max_length - 1).bit_length(), c.SERIAL_EXP_BITS + 9) + 1
+
     # LayerNorm -----------------------------------------------------------------------------------------------
 
     @property

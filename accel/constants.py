@@ -49,6 +49,7 @@ MEAN_FRACTION_BITS = 32         # mean is UQ16.32, offset by 2^15
 SERIAL_INPUT_BITS = 8           # elements are s8
 SERIAL_SCALE_BITS = 13          # K: octaves per LSB of the logits, UQ1.12
 SERIAL_SCALE_FRACTION_BITS = 12
+SERIAL_SCALE_MAX = 15 << 9      # of K: the octaves of the largest distance, and the counting behind them, stay below 512
 SERIAL_OCTAVE_FRACTION_BITS = 4  # d is UQ9.4
 SERIAL_TABLE_BITS = 8           # 2^-f over one octave: 16 steps of 8 bits
 SERIAL_EXP_BITS = 16            # e is below 2^16

@@ -25,7 +25,7 @@ TABLE = np.array(c.serial_exp2_table(), np.int64)
 def programmed_scale(scale):
     """K of a Scale, octaves per LSB in UQ1.12, rounded to nearest: what the row's scale parameters become.
 
-    ValueError when one LSB is 2 octaves or more (scale above 1.386), which the hardware takes as the largest K.
+    ValueError when one LSB is more than 1.875 octaves (scale above 1.3), which the hardware takes as 1.875.
     """
     k = saturated_scale(scale.multiplier, scale.shift)
     if k != _rounded(scale.multiplier, scale.shift):
@@ -35,12 +35,12 @@ def programmed_scale(scale):
 
 def saturated_scale(multiplier, shift):
     """K as the hardware forms it: programmed_scale, saturated."""
-    return min(_rounded(multiplier, shift), (1 << c.SERIAL_SCALE_BITS) - 1)
+    return min(_rounded(multiplier, shift), c.SERIAL_SCALE_MAX)
 
 
 def max_scale():
     """The largest scale, as a real number, that the serial back end takes."""
-    return ((1 << c.SERIAL_SCALE_BITS) - 1) * 2.0**-c.SERIAL_SCALE_FRACTION_BITS * np.log(2)
+    return c.SERIAL_SCALE_MAX * 2.0**-c.SERIAL_SCALE_FRACTION_BITS * np.log(2)
 
 
 def _rounded(multiplier, shift):

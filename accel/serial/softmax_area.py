@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""Softmax, bit-serial: two rings of bits, one full adder between them."""
+
+from litex.gen import *
+from migen import *
+
+from litenorm.accel import constants as c
+from litenorm.accel.serial.exponential import look_up
+
+MAX, SUM, OUT = range(3)        # passes of a softmax row
+
+PRODUCT_BITS = c.SERIAL_SCALE_BITS
+CODE_BITS = 8
+LAST_CODE = (1 << CODE_BITS) - 1
+
+
+class SoftmaxArea(LiteXModule):
+    """Softmax of s8 rows to u8_255 and, with config.formats, tfl_s8; the codes are serial.model's.
+
+    A row comes three times, `phase` says which: MAX finds m = max x, SUM adds S = sum e, OUT gives the codes,
+
+        e = G[f] * 2^8 >> I,   (I, f) = t * K rounded to 1/16,   t = m - x
+
+    What is kept true in OUT, after each element, of the ring v (two's complement, `ring` bits) and the codes so far:
+
+        v + (S + 1) * (1 + sum of codes) = 256 * (sum of e so far),     -(S + 1) <= v < 0
+
+    v gains 256 * e, then S + 1 is taken off until v < 0 again, and the code counts how often: amortised division, for
+    all codes of a row add up to floor(256 * S / (S + 1)) = 255. Both starts cost nothing: ~S = -(S + 1) is the first v
+    and what is added. tfl_s8 starts at v = 0, one S + 1 higher, so its codes add up to 256; a code stops at 255, and
+    what it leaves behind goes to the next element.
+
+    Both rings turn one bit a cycle, LSB first, without enables; a step is one turn of `ring` cycles (27 for
+    max_length 1024). e needs no shifter: bit p of e is bit p + I - 8 of G[f], so I counts up, bit by bit, while a
+    multiplexer picks bits of G. The register `product` holds t * K, then (I, f), then the code.
+
+    start          i: this is the first element of its pass
+    phase          i: MAX, SUM or OUT
+    valid, ready   i, o: an element is there, and is taken. All inputs are held while valid and not ready
+    x              i: s8
+    k              i: UQ1.12 octaves per LSB, at most constants.SERIAL_SCALE_MAX; constant within a row
+    tfl            i: tfl_s8, not u8_255; constant within a row (only with tfl_s8 built)
+    result, result_valid  o: code - zero_point, u8, one cycle; before the element's `ready`
+
+    Steps an element: MAX 2, SUM 3, OUT 3 + max(1, code), on average at most 4 + 256 / N.
+    """
+
+    def __init__(self, config):
+        ring = config.serial_sum_bits
+        self.start = Signal()
+        self.phase = Signal(2)
+        self.valid = Signal()
+        self.ready = Signal()
+        self.x = Signal(c.SERIAL_INPUT_BITS)
+        self.k = Signal(c.SERIAL_SCALE_BITS)
+        self.tfl = Signal()
+        self.result = Signal(CODE_BITS)
+        self.result_valid = Signal()
+
+        # # #
+
+        capped = "tfl_s8" in config.formats
+
+        # Registers without reset: the first element of a pass writes them, or every step does, before they are read.
+        MUL, ADD, IDLE, FIRST, MORE = 0, 1, 3, 4, 5
+        state = Signal(3, reset=IDLE)
+        cycle = Signal(max=ring)
+        largest = Signal(c.SERIAL_INPUT_BITS, reset_less=True)
+        borrow = Signal(reset_less=True)
+        product = Signal(PRODUCT_BITS, reset_less=True)
+        v = Signal(ring, reset_less=True)
+        v_carry = Signal(reset_less=True)
+        positive = Signal(reset_less=True)
+        divisor = Signal(ring, reset_less=True)     # -(S + 1)
+
+        # Sequence --------------------------------------------------------------------------------------------
+        mul, add, idle, subtract = Signal(), Signal(), Signal(), Signal()
+        first_cycle, last_cycle = Signal(), Signal()
+        finding_max, out = Signal(), Signal()
+        done = Signal()
+        self.comb += [
+            mul.eq(state == MUL),
+            add.eq(state == ADD),
+            idle.eq(state[1]),
+            subtract.eq(state[2]),
+            first_cycle.eq(cycle == 0),
+            last_cycle.eq(cycle == ring - 1),
+            finding_max.eq(self.phase == MAX),
+            out.eq(self.phase[1]),
+        ]
+        self.sync += [
+            cycle.eq(cycle + 1),
+            If(last_cycle,
+                cycle.eq(0),
+                Case(state, {
+                    MUL: state.eq(Mux(finding_max, IDLE, ADD)),
+                    ADD: state.eq(Mux(out, FIRST, IDLE)),
+                    IDLE: state.eq(Mux(self.valid, MUL, IDLE)),
+                    "default": state.eq(Mux(done, IDLE, MORE)),
+                })
+            ),
+        ]
+
+        # t = m - x, bit by bit in cycles 0 to 7; in MAX a second walk, cycles 8 to 15, takes over a larger x -------
+        first_walk, second_walk = Signal(), Signal()
+        x_bit, t_bit, m_bit, next_borrow = Signal(), Signal(), Signal(), Signal()
+        x_offset = Cat(self.x[:-1], ~self.x[-1])
+        self.comb += [
+            first_walk.eq(mul & ~cycle[4] & ~cycle[3]),
+            second_walk.eq(mul & ~cycle[4] & cycle[3]),
+            Case(cycle[:3], {i: x_bit.eq(x_offset[i]) for i in range(8)}),
+            m_bit.eq(largest[0]),
+            t_bit.eq(m_bit ^ x_bit ^ borrow),
+            next_borrow.eq((~m_bit & (x_bit | borrow)) | (x_bit & borrow)),
+        ]
+        self.sync += [
+            If(first_walk | second_walk & finding_max,
+                largest.eq(Cat(largest[1:], Mux(second_walk & (borrow | self.start), x_bit, m_bit)))
+            ),
+            If(first_walk,
+                borrow.eq(next_borrow)
+            ).Elif(cycle[4],
+                borrow.eq(0)
+            ),
+        ]
+
+        # product: t * K with one addition a cycle, and half a unit in the last one; I counts up; the code counts up ---
+        counting = Signal()
+        addend, kept = Signal(PRODUCT_BITS), Signal(PRODUCT_BITS)
+        total = Signal(PRODUCT_BITS + 1)
+        self.comb += [
+            counting.eq(add & (~out | cycle[3] | cycle[4])),
+            kept.eq(Mux(first_cycle & (mul | state == FIRST), 0, product)),
+            addend.eq(
+                (self.k & Replicate(t_bit & first_walk, PRODUCT_BITS))
+                | Cat(C(0, c.SERIAL_OCTAVE_FRACTION_BITS), counting)
+            ),
+            total.eq(kept + addend + (subtract & positive & first_cycle | first_walk & (cycle[:3] == 7))),
+        ]
+        self.sync += product.eq(Mux(first_walk, total[1:], total[:-1]))
+
+        # Bit p of e in cycle p (SUM) or p + 8 (OUT: 256 * e) ------------------------------------------------------
+        g, g_bit, e_bit = Signal(c.SERIAL_TABLE_BITS), Signal(), Signal()
+        self.comb += [
+            look_up(product[:4], g),
+            Case(product[4:7], {i: g_bit.eq(g[i]) for i in range(8)}),
+            e_bit.eq(counting & (product[7:] == 1) & g_bit),
+        ]
+
+        # v, and the divisor beside it --------------------------------------------------------------------------
+        loading = Signal()
+        v_addend, v_sum = Signal(), Signal()
+        self.comb += [
+            loading.eq(mul & self.start),
+            v_addend.eq(e_bit | (subtract & positive & divisor[0])),
+            v_sum.eq(v[0] ^ v_addend ^ v_carry),
+        ]
+        begin = out & ~v[0] & ~self.tfl if capped else out & ~v[0]
+        self.sync += [
+            v.eq(Cat(v[1:], Mux(loading, begin, v_sum))),
+            v_carry.eq(~last_cycle & ((v[0] & v_addend) | (v_carry & (v[0] | v_addend)))),
+            divisor.eq(Cat(divisor[1:], Mux(loading & out, ~v[0], divisor[0]))),
+            If(last_cycle, positive.eq(~v_sum)),
+        ]
+
+        # Result ------------------------------------------------------------------------------------------------
+        self.comb += [
+            done.eq(v_sum | (product[:CODE_BITS] == LAST_CODE) if capped else v_sum),
+            self.ready.eq(idle & last_cycle),
+            self.result.eq(product[:CODE_BITS]),
+            self.result_valid.eq(subtract & last_cycle & done),
+        ]
