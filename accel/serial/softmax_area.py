@@ -32,19 +32,17 @@ class SoftmaxArea(LiteXModule):
     and what is added. tfl_s8 starts at v = 0, one S + 1 higher, so its codes add up to 256; a code stops at 255, and
     what it leaves behind goes to the next element.
 
-    Both rings turn one bit a cycle, LSB first, without enables; a step is one turn of `ring` cycles (27 for
-    max_length 1024). e needs no shifter: bit p of e is bit p + I - 8 of G[f], so I counts up, bit by bit, while a
+    Both rings turn one bit a cycle, LSB first, without enables; a step is one turn of `ring` cycles (27
+    for max_length 1024). e needs no shifter: bit p of e is bit p + I - 8 of G[f], so I counts up, bit by bit, while a
     multiplexer picks bits of G. The register `product` holds t * K, then (I, f), then the code.
 
-    start          i: this is the first element of its pass
-    phase          i: MAX, SUM or OUT
-    valid, ready   i, o: an element is there, and is taken. All inputs are held while valid and not ready
-    x              i: s8
+    The ports of every unit (accel/serial), with phase MAX, SUM, OUT, and
+
     k              i: UQ1.12 octaves per LSB, at most constants.SERIAL_SCALE_MAX; constant within a row
     tfl            i: tfl_s8, not u8_255; constant within a row (only with tfl_s8 built)
-    result, result_valid  o: code - zero_point, u8, one cycle; before the element's `ready`
+    result, result_valid  o: code - zero_point, u8, valid with `ready` in OUT
 
-    Steps an element: MAX 2, SUM 3, OUT 3 + max(1, code), on average at most 4 + 256 / N.
+    Turns an element: MAX 1, SUM 2, OUT 2 + max(1, code), on average less than 3 + 255 / N.
     """
 
     def __init__(self, config):
@@ -52,6 +50,7 @@ class SoftmaxArea(LiteXModule):
         self.start = Signal()
         self.phase = Signal(2)
         self.valid = Signal()
+        self.turn = Signal()
         self.ready = Signal()
         self.x = Signal(c.SERIAL_INPUT_BITS)
         self.k = Signal(c.SERIAL_SCALE_BITS)
@@ -64,8 +63,8 @@ class SoftmaxArea(LiteXModule):
         capped = "tfl_s8" in config.formats
 
         # Registers without reset: the first element of a pass writes them, or every step does, before they are read.
-        MUL, ADD, IDLE, FIRST, MORE = 0, 1, 3, 4, 5
-        state = Signal(3, reset=IDLE)
+        MUL, ADD, FIRST, MORE = range(4)
+        state = Signal(2)
         cycle = Signal(max=ring)
         largest = Signal(c.SERIAL_INPUT_BITS, reset_less=True)
         borrow = Signal(reset_less=True)
@@ -76,15 +75,14 @@ class SoftmaxArea(LiteXModule):
         divisor = Signal(ring, reset_less=True)     # -(S + 1)
 
         # Sequence --------------------------------------------------------------------------------------------
-        mul, add, idle, subtract = Signal(), Signal(), Signal(), Signal()
+        mul, add, subtract = Signal(), Signal(), Signal()
         first_cycle, last_cycle = Signal(), Signal()
         finding_max, out = Signal(), Signal()
         done = Signal()
         self.comb += [
             mul.eq(state == MUL),
             add.eq(state == ADD),
-            idle.eq(state[1]),
-            subtract.eq(state[2]),
+            subtract.eq(state[1]),
             first_cycle.eq(cycle == 0),
             last_cycle.eq(cycle == ring - 1),
             finding_max.eq(self.phase == MAX),
@@ -95,10 +93,9 @@ class SoftmaxArea(LiteXModule):
             If(last_cycle,
                 cycle.eq(0),
                 Case(state, {
-                    MUL: state.eq(Mux(finding_max, IDLE, ADD)),
-                    ADD: state.eq(Mux(out, FIRST, IDLE)),
-                    IDLE: state.eq(Mux(self.valid, MUL, IDLE)),
-                    "default": state.eq(Mux(done, IDLE, MORE)),
+                    MUL: state.eq(Mux(self.valid & ~finding_max, ADD, MUL)),
+                    ADD: state.eq(Mux(out, FIRST, MUL)),
+                    "default": state.eq(Mux(done, MUL, MORE)),
                 })
             ),
         ]
@@ -109,14 +106,14 @@ class SoftmaxArea(LiteXModule):
         x_offset = Cat(self.x[:-1], ~self.x[-1])
         self.comb += [
             first_walk.eq(mul & ~cycle[4] & ~cycle[3]),
-            second_walk.eq(mul & ~cycle[4] & cycle[3]),
+            second_walk.eq(mul & ~cycle[4] & cycle[3] & finding_max & self.valid),
             Case(cycle[:3], {i: x_bit.eq(x_offset[i]) for i in range(8)}),
             m_bit.eq(largest[0]),
             t_bit.eq(m_bit ^ x_bit ^ borrow),
             next_borrow.eq((~m_bit & (x_bit | borrow)) | (x_bit & borrow)),
         ]
         self.sync += [
-            If(first_walk | second_walk & finding_max,
+            If(first_walk | second_walk,
                 largest.eq(Cat(largest[1:], Mux(second_walk & (borrow | self.start), x_bit, m_bit)))
             ),
             If(first_walk,
@@ -132,7 +129,7 @@ class SoftmaxArea(LiteXModule):
         total = Signal(PRODUCT_BITS + 1)
         self.comb += [
             counting.eq(add & (~out | cycle[3] | cycle[4])),
-            kept.eq(Mux(first_cycle & (mul | state == FIRST), 0, product)),
+            kept.eq(Mux(first_cycle & (mul | (state == FIRST)), 0, product)),
             addend.eq(
                 (self.k & Replicate(t_bit & first_walk, PRODUCT_BITS))
                 | Cat(C(0, c.SERIAL_OCTAVE_FRACTION_BITS), counting)
@@ -168,7 +165,8 @@ class SoftmaxArea(LiteXModule):
         # Result ------------------------------------------------------------------------------------------------
         self.comb += [
             done.eq(v_sum | (product[:CODE_BITS] == LAST_CODE) if capped else v_sum),
-            self.ready.eq(idle & last_cycle),
+            self.turn.eq(last_cycle),
+            self.ready.eq(last_cycle & Mux(out, self.result_valid, finding_max | add)),
             self.result.eq(product[:CODE_BITS]),
-            self.result_valid.eq(subtract & last_cycle & done),
+            self.result_valid.eq(last_cycle & subtract & done),
         ]
