@@ -3,7 +3,7 @@
 
 """The arithmetic units of the serial back end behind streams, to run rows through one unit alone.
 
-    dut = StreamDut(UnitStream(SoftmaxArea(config), ["k"]), sinks={"sink": m.sink}, sources={"source": m.source})
+    dut = StreamDut(UnitStream(SoftmaxArea(config)), sinks={"sink": m.sink}, sources={"source": m.source})
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ KINDS = ("equal", "one_hot", "two_level", "alternating", "ramp", "normal", "unif
 class UnitStream(LiteXModule):
     """A unit whose elements come as beats and whose results leave as beats.
 
-    unit     with the ports of `accel.serial`
-    inputs   names of its other inputs: fields of a beat beside x, start and phase
-    sink     one beat an element and pass; source: data, one beat a result
+    unit     a `accel.serial.unit.SerialUnit`
+    sink     x, start, phase and the unit's constants, one beat an element and pass
+    source   data, one beat a result
     """
 
-    def __init__(self, unit, inputs=()):
+    def __init__(self, unit):
         self.unit = unit
-        fields = ["x", "start", "phase", *inputs]
+        fields = ["x", "start", "phase", *unit.constants]
         layout = [(name, len(getattr(unit, name))) for name in fields]
         self.sink = sink = stream.Endpoint(layout)
         self.source = source = stream.Endpoint([("data", len(unit.result))])

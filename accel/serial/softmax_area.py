@@ -8,6 +8,7 @@ from migen import *
 
 from litenorm.accel import constants as c
 from litenorm.accel.serial.exponential import look_up
+from litenorm.accel.serial.unit import SerialUnit
 
 MAX, SUM, OUT = range(3)        # passes of a softmax row
 
@@ -16,7 +17,7 @@ CODE_BITS = 8
 LAST_CODE = (1 << CODE_BITS) - 1
 
 
-class SoftmaxArea(LiteXModule):
+class SoftmaxArea(SerialUnit):
     """Softmax of s8 rows to u8_255 and, with config.formats, tfl_s8; the codes are serial.model's.
 
     A row comes three times, `phase` says which: MAX finds m = max x, SUM adds S = sum e, OUT gives the codes,
@@ -36,7 +37,7 @@ class SoftmaxArea(LiteXModule):
     for max_length 1024). e needs no shifter: bit p of e is bit p + I - 8 of G[f], so I counts up, bit by bit, while a
     multiplexer picks bits of G. The register `product` holds t * K, then (I, f), then the code.
 
-    The ports of every unit (accel/serial), with phase MAX, SUM, OUT, and
+    The ports of every SerialUnit, with phase MAX, SUM, OUT, and
 
     k              i: UQ1.12 octaves per LSB, at most constants.SERIAL_SCALE_MAX; constant within a row
     tfl            i: tfl_s8, not u8_255; constant within a row (only with tfl_s8 built)
@@ -47,20 +48,10 @@ class SoftmaxArea(LiteXModule):
 
     def __init__(self, config):
         ring = config.serial_sum_bits
-        self.start = Signal()
-        self.phase = Signal(2)
-        self.valid = Signal()
-        self.turn = Signal()
-        self.ready = Signal()
-        self.x = Signal(c.SERIAL_INPUT_BITS)
-        self.k = Signal(c.SERIAL_SCALE_BITS)
-        self.tfl = Signal()
-        self.result = Signal(CODE_BITS)
-        self.result_valid = Signal()
+        capped = "tfl_s8" in config.formats
+        super().__init__(CODE_BITS, k=c.SERIAL_SCALE_BITS, **({"tfl": 1} if capped else {}))
 
         # # #
-
-        capped = "tfl_s8" in config.formats
 
         # Registers without reset: the first element of a pass writes them, or every step does, before they are read.
         MUL, ADD, FIRST, MORE = range(4)
@@ -170,3 +161,9 @@ class SoftmaxArea(LiteXModule):
             self.result.eq(product[:CODE_BITS]),
             self.result_valid.eq(last_cycle & subtract & done),
         ]
+
+    @staticmethod
+    def cycles(config, n):
+        """Cycles of a whole row of n elements in each pass, at most; the codes' sum of 255 is spent in OUT."""
+        ring = config.serial_sum_bits
+        return {"max": ring * n, "sum": 2 * ring * n, "out": ring * (3 * n + LAST_CODE)}

@@ -9,36 +9,27 @@ from migen import *
 from litenorm.accel import constants as c
 from litenorm.accel.serial.exponential import look_up
 from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE, MAX, PRODUCT_BITS
+from litenorm.accel.serial.unit import SerialUnit
 
 
-class SoftmaxBalanced(LiteXModule):
+class SoftmaxBalanced(SerialUnit):
     """Softmax of s8 rows to u8_255 and, with config.formats, tfl_s8: the arithmetic, the passes, the invariant
 
         v + (S + 1) * (1 + sum of codes) = 256 * (sum of e so far),     -(S + 1) <= v < 0
 
     and the registers of SoftmaxArea, but v takes e or takes off S + 1 in one cycle, and e is shifted in one.
 
-    The ports of every unit (accel/serial), and k, tfl, result, result_valid as in SoftmaxArea.
+    The ports of every SerialUnit, and k, tfl, result, result_valid as in SoftmaxArea.
 
     Cycles an element: MAX 1, SUM 9, OUT 10 + code, on average less than 10 + 255 / N.
     """
 
     def __init__(self, config):
         bits = config.serial_sum_bits
-        self.start = Signal()
-        self.phase = Signal(2)
-        self.valid = Signal()
-        self.turn = Signal()
-        self.ready = Signal()
-        self.x = Signal(c.SERIAL_INPUT_BITS)
-        self.k = Signal(c.SERIAL_SCALE_BITS)
-        self.tfl = Signal()
-        self.result = Signal(CODE_BITS)
-        self.result_valid = Signal()
+        capped = "tfl_s8" in config.formats
+        super().__init__(CODE_BITS, k=c.SERIAL_SCALE_BITS, **({"tfl": 1} if capped else {}))
 
         # # #
-
-        capped = "tfl_s8" in config.formats
 
         # Registers without reset: the first element of a pass writes them, or every step does, before they are read.
         MUL, ADD, SUBTRACT = range(3)
@@ -81,7 +72,7 @@ class SoftmaxBalanced(LiteXModule):
         ]
         self.sync += If(mul & finding_max & self.valid & (self.start | t[-1]), largest.eq(x_offset))
 
-        # product: t * K with one addition a cycle, and half a unit in the last one; then the code counts up ------------
+        # product: t * K with one addition a cycle, and half a unit in the last one; then the code counts up ---
         kept, addend = Signal(PRODUCT_BITS), Signal(PRODUCT_BITS)
         total = Signal(PRODUCT_BITS + 1)
         fits = Signal()     # S + 1 is taken off in this cycle
@@ -120,3 +111,8 @@ class SoftmaxBalanced(LiteXModule):
             self.result.eq(product[:CODE_BITS]),
             self.result_valid.eq(subtract & done),
         ]
+
+    @staticmethod
+    def cycles(config, n):
+        """Cycles of a whole row of n elements in each pass, at most; the codes' sum of 255 is spent in OUT."""
+        return {"max": n, "sum": 9 * n, "out": 10 * n + LAST_CODE + 1}

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""What all arithmetic units of the serial back end have in common: their ports."""
+
+from litex.gen import *
+from migen import *
+
+from litenorm.accel import constants as c
+
+
+class SerialUnit(LiteXModule):
+    """Ports of an arithmetic unit; a row is presented once in each of its passes, one element after the other.
+
+    start          i: this is the first element of its pass; only together with valid
+    phase          i: the pass, constant from its first element to its last
+    valid, x       i: an element, s8
+    turn           o: the inputs above may change in the cycle after this one, and in no other. A bit-serial unit gives
+                   it in the last cycle of each turn of its rings, a word-parallel one in every cycle
+    ready          o: only with turn: the element, if valid was 1, is finished; the next one may follow in the next cycle
+    result, result_valid  o: see the unit
+    constants      list of the names of its other inputs, constant within a row
+    """
+
+    def __init__(self, result_bits, **constants):
+        self.start = Signal()
+        self.phase = Signal(2)
+        self.valid = Signal()
+        self.x = Signal(c.SERIAL_INPUT_BITS)
+        self.turn = Signal()
+        self.ready = Signal()
+        self.result = Signal(result_bits)
+        self.result_valid = Signal()
+        self.constants = list(constants)
+        for name, bits in constants.items():
+            setattr(self, name, Signal(bits, name=name))
+
+    @property
+    def inputs(self):
+        return [self.start, self.phase, self.valid, self.x, *[getattr(self, name) for name in self.constants]]
+
+    @property
+    def outputs(self):
+        return [self.turn, self.ready, self.result, self.result_valid]
