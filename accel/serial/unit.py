@@ -17,7 +17,7 @@ class SerialUnit(LiteXModule):
     valid, x       i: an element, s8
     turn           o: the inputs above may change in the cycle after this one, and in no other. A bit-serial unit gives
                    it in the last cycle of each turn of its rings, a word-parallel one in every cycle
-    ready          o: only with turn: the element, if valid was 1, is finished; the next one may follow in the next cycle
+    ready          o: only with turn: the element, if valid was 1, is finished, and the next one may follow at once
     result, result_valid  o: see the unit
     constants      list of the names of its other inputs, constant within a row
     """
