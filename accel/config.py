@@ -3,6 +3,7 @@
 
 """LiteNormConfig: what a core is built with, and every width that follows from it."""
 
+import math
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -148,6 +149,13 @@ class LiteNormConfig:
     def max_beats(self):
         return self.beats(self.max_length)
 
+    @property
+    def max_row_cycles(self):
+        """Cycles that no row takes, from its first beat to its last: a bound, far above the usual."""
+        if not self.serial:
+            return 64 * self.max_length
+        return {"area": 4096, "balanced": 128}[self.size] * (self.max_length + 16)
+
     # Softmax -------------------------------------------------------------------------------------------------
 
     @property
@@ -159,6 +167,11 @@ class LiteNormConfig:
     def exp_sum_bits(self):
         """Bits of S, the sum of up to max_length e's of at most 2^EXP_BITS."""
         return (self.max_length << c.EXP_BITS).bit_length()
+
+    @property
+    def max_scale(self):
+        """Largest scale of the logits, as a real number, that the core takes."""
+        return c.SERIAL_SCALE_MAX * 2.0**-c.SERIAL_SCALE_FRACTION_BITS * math.log(2) if self.serial else math.inf
 
     @property
     def serial_sum_bits(self):

@@ -87,7 +87,7 @@ def _row(rng, config, x, gamma, beta, **wish):
     params.update(op=c.OPS.index(op), length=length)
     if op == "softmax":
         fmt = FORMATS[wish.get("fmt") or str(rng.choice(config.formats))]
-        scale = wish.get("scale") or Scale.from_real(float(10 ** rng.uniform(-5, 0.3)))
+        scale = wish.get("scale") or Scale.from_real(min(float(10 ** rng.uniform(-5, 0.3)), config.max_scale))
         params.update(format=fmt.code, scale_multiplier=scale.multiplier, scale_shift=scale.shift)
         codes = model.softmax(x, scale, fmt, length=length, config=config)
         constant = False

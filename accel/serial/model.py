@@ -18,6 +18,7 @@ that would be 256 stays 255, and what is left over makes the second one larger b
 import numpy as np
 
 from litenorm.accel import constants as c
+from litenorm.accel.config import LiteNormConfig
 
 TABLE = np.array(c.serial_exp2_table(), np.int64)
 
@@ -40,7 +41,7 @@ def saturated_scale(multiplier, shift):
 
 def max_scale():
     """The largest scale, as a real number, that the serial back end takes."""
-    return c.SERIAL_SCALE_MAX * 2.0**-c.SERIAL_SCALE_FRACTION_BITS * np.log(2)
+    return LiteNormConfig(backend="serial").max_scale
 
 
 def _rounded(multiplier, shift):
