@@ -164,6 +164,6 @@ class SoftmaxArea(SerialUnit):
 
     @staticmethod
     def cycles(config, n):
-        """Cycles of a whole row of n elements in each pass, at most; the codes' sum of 255 is spent in OUT."""
+        """Cycles of a u8_255 row of n elements in each pass, at most: one element has the code 255, the others 0."""
         ring = config.serial_sum_bits
-        return {"max": ring * n, "sum": 2 * ring * n, "out": ring * (3 * n + LAST_CODE)}
+        return {"max": ring * n, "sum": 2 * ring * n, "out": ring * (2 * n + (n - 1) + LAST_CODE)}

@@ -114,5 +114,5 @@ class SoftmaxBalanced(SerialUnit):
 
     @staticmethod
     def cycles(config, n):
-        """Cycles of a whole row of n elements in each pass, at most; the codes' sum of 255 is spent in OUT."""
-        return {"max": n, "sum": 9 * n, "out": 10 * n + LAST_CODE + 1}
+        """Cycles of a u8_255 row of n elements in each pass."""
+        return {"max": n, "sum": 9 * n, "out": 10 * n + LAST_CODE}
