@@ -175,8 +175,9 @@ class LiteNormConfig:
 
     @property
     def serial_sum_bits(self):
-        """Bits of the serial back end's running value: -(S + 1) <= v < 2^24, S of up to max_length e's below 2^16."""
-        return max(c.SERIAL_EXP_BITS + (self.max_length - 1).bit_length(), c.SERIAL_EXP_BITS + 9) + 1
+        """Bits of the serial softmax's running value v, two's complement: from -(S + 1) to 256 * e."""
+        largest = c.serial_exp2_table()[0] << (c.SERIAL_EXP_BITS - c.SERIAL_TABLE_BITS)
+        return (max(self.max_length, 256) * largest).bit_length() + 1
 
     # LayerNorm -----------------------------------------------------------------------------------------------
 

@@ -108,9 +108,12 @@ class SerialLiteNorm(LiteXModule):
         self.codes = codes = stream.SyncFIFO([("data", c.CODE_BITS)], CODES_WAITING)
 
         # A row's constants, taken with its last beat --------------------------------------------------------------
-        taken, ends = Signal(), Signal()
-        last_index, last_valid = Signal(max=config.max_length), Signal(max=config.max_length)
-        index, next_index = Signal(max=config.max_length), Signal(max=config.max_length)
+        taken = Signal()
+        ends = Signal()
+        last_index = Signal(max=config.max_length)
+        last_valid = Signal(max=config.max_length)
+        index = Signal(max=config.max_length)
+        next_index = Signal(max=config.max_length)
         self.comb += [
             taken.eq(sink.valid & sink.ready),
             ends.eq(taken & sink.last),
@@ -139,9 +142,13 @@ class SerialLiteNorm(LiteXModule):
 
         # Passes --------------------------------------------------------------------------------------------------
         # `present` and what goes with it change after a cycle with `turn` only, as the unit demands.
-        present, first, may_present = Signal(), Signal(), Signal()
+        present = Signal()
+        first = Signal()
+        may_present = Signal()
         phase = Signal(2)
-        step, pass_ends, row_ends = Signal(), Signal(), Signal()
+        step = Signal()
+        pass_ends = Signal()
+        row_ends = Signal()
         self.comb += [
             unit.valid.eq(present),
             unit.start.eq(present & first),

@@ -66,9 +66,13 @@ class SoftmaxArea(SerialUnit):
         divisor = Signal(ring, reset_less=True)     # -(S + 1)
 
         # Sequence --------------------------------------------------------------------------------------------
-        mul, add, subtract = Signal(), Signal(), Signal()
-        first_cycle, last_cycle = Signal(), Signal()
-        finding_max, out = Signal(), Signal()
+        mul = Signal()
+        add = Signal()
+        subtract = Signal()
+        first_cycle = Signal()
+        last_cycle = Signal()
+        finding_max = Signal()
+        out = Signal()
         done = Signal()
         self.comb += [
             mul.eq(state == MUL),
@@ -92,8 +96,12 @@ class SoftmaxArea(SerialUnit):
         ]
 
         # t = m - x, bit by bit in cycles 0 to 7; in MAX a second walk, cycles 8 to 15, takes over a larger x -------
-        first_walk, second_walk = Signal(), Signal()
-        x_bit, t_bit, m_bit, next_borrow = Signal(), Signal(), Signal(), Signal()
+        first_walk = Signal()
+        second_walk = Signal()
+        x_bit = Signal()
+        t_bit = Signal()
+        m_bit = Signal()
+        next_borrow = Signal()
         x_offset = Cat(self.x[:-1], ~self.x[-1])
         self.comb += [
             first_walk.eq(mul & ~cycle[4] & ~cycle[3]),
@@ -116,7 +124,8 @@ class SoftmaxArea(SerialUnit):
 
         # product: t * K with one addition a cycle, and half a unit in the last one; I counts up; the code counts up ---
         counting = Signal()
-        addend, kept = Signal(PRODUCT_BITS), Signal(PRODUCT_BITS)
+        addend = Signal(PRODUCT_BITS)
+        kept = Signal(PRODUCT_BITS)
         total = Signal(PRODUCT_BITS + 1)
         self.comb += [
             counting.eq(add & (~out | cycle[3] | cycle[4])),
@@ -130,7 +139,9 @@ class SoftmaxArea(SerialUnit):
         self.sync += product.eq(Mux(first_walk, total[1:], total[:-1]))
 
         # Bit p of e in cycle p (SUM) or p + 8 (OUT: 256 * e) ------------------------------------------------------
-        g, g_bit, e_bit = Signal(c.SERIAL_TABLE_BITS), Signal(), Signal()
+        g = Signal(c.SERIAL_TABLE_BITS)
+        g_bit = Signal()
+        e_bit = Signal()
         self.comb += [
             look_up(product[:4], g),
             Case(product[4:7], {i: g_bit.eq(g[i]) for i in range(8)}),
@@ -139,7 +150,8 @@ class SoftmaxArea(SerialUnit):
 
         # v, and the divisor beside it --------------------------------------------------------------------------
         loading = Signal()
-        v_addend, v_sum = Signal(), Signal()
+        v_addend = Signal()
+        v_sum = Signal()
         self.comb += [
             loading.eq(mul & self.start),
             v_addend.eq(e_bit | (subtract & positive & divisor[0])),

@@ -41,8 +41,12 @@ class SoftmaxBalanced(SerialUnit):
         divisor = Signal(bits, reset_less=True)     # -(S + 1)
 
         # Sequence --------------------------------------------------------------------------------------------
-        mul, add, subtract = Signal(), Signal(), Signal()
-        finding_max, out, done = Signal(), Signal(), Signal()
+        mul = Signal()
+        add = Signal()
+        subtract = Signal()
+        finding_max = Signal()
+        out = Signal()
+        done = Signal()
         loading = Signal()
         self.comb += [
             mul.eq(~state[0] & ~state[1]),
@@ -65,7 +69,8 @@ class SoftmaxBalanced(SerialUnit):
 
         # t = m - x ---------------------------------------------------------------------------------------------
         x_offset = Cat(self.x[:-1], ~self.x[-1])
-        t, t_bit = Signal(c.SERIAL_INPUT_BITS + 1), Signal()
+        t = Signal(c.SERIAL_INPUT_BITS + 1)
+        t_bit = Signal()
         self.comb += [
             t.eq(largest - x_offset),
             Case(index, {i: t_bit.eq(t[i]) for i in range(8)}),
@@ -73,7 +78,8 @@ class SoftmaxBalanced(SerialUnit):
         self.sync += If(mul & finding_max & self.valid & (self.start | t[-1]), largest.eq(x_offset))
 
         # product: t * K with one addition a cycle, and half a unit in the last one; then the code counts up ---
-        kept, addend = Signal(PRODUCT_BITS), Signal(PRODUCT_BITS)
+        kept = Signal(PRODUCT_BITS)
+        addend = Signal(PRODUCT_BITS)
         total = Signal(PRODUCT_BITS + 1)
         fits = Signal()     # S + 1 is taken off in this cycle
         self.comb += [
@@ -84,7 +90,8 @@ class SoftmaxBalanced(SerialUnit):
         self.sync += product.eq(Mux(mul, total[1:], total[:-1]))
 
         # e -----------------------------------------------------------------------------------------------------
-        g, e = Signal(c.SERIAL_TABLE_BITS), Signal(c.SERIAL_EXP_BITS)
+        g = Signal(c.SERIAL_TABLE_BITS)
+        e = Signal(c.SERIAL_EXP_BITS)
         self.comb += [
             look_up(product[:4], g),
             If(add & (product[8:] == 0),
