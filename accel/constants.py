@@ -54,6 +54,13 @@ SERIAL_OCTAVE_FRACTION_BITS = 4  # d is UQ9.4
 SERIAL_TABLE_BITS = 8           # 2^-f over one octave: 16 steps of 8 bits
 SERIAL_EXP_BITS = 16            # e is below 2^16
 
+# Serial back end: LayerNorm, RMSNorm -------------------------------------------------------------------------
+
+SERIAL_SUM_BITS = 18            # sum of 1024 s8, signed
+SERIAL_VARIANCE_BITS = 35       # V, up to 2^34
+SERIAL_ROOT_BITS = 17           # D = floor(sqrt(V * 4^h)), 2^15 <= D < 2^17 ...
+SERIAL_ROOT_MAX_H = 15          # ... for every V >= 1
+
 # Gamma, beta and requantization ------------------------------------------------------------------------------
 
 AFFINE_SHIFT_BITS = 5
