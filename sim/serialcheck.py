@@ -20,7 +20,8 @@ from rich.progress import track
 from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
-from litenorm.accel.serial import model
+from litenorm.accel.serial import model, model_norm
+from litenorm.accel.serial.unit import NORM_ROOT, ResultWord
 from litenorm.accel.serial.units import kind, unit_class
 from litenorm.sim.errors import SimulationError
 from litenorm.sim.rowcheck import RowMismatch
@@ -44,19 +45,22 @@ class UnitStream(LiteXModule):
         fields = ["x", "start", "phase", *unit.constants]
         layout = [(name, len(getattr(unit, name))) for name in fields]
         self.sink = sink = stream.Endpoint(layout)
-        self.source = source = stream.Endpoint([("data", len(unit.result))])
+        bits = len(unit.result) if len(unit.result) > 1 else c.NORM_BITS
+        self.source = source = stream.Endpoint([("data", bits)])
 
         # # #
 
-        self.fifo = fifo = stream.SyncFIFO([("data", len(unit.result))], 4)
+        self.word = word = ResultWord(unit, bits)
+        self.fifo = fifo = stream.SyncFIFO([("data", bits)], 4)
         free, take = Signal(), Signal()
         self.comb += [
             free.eq(unit.turn & (~unit.valid | unit.ready)),
             # The level does not show the result that comes in this cycle, nor that of the element that is taken.
             take.eq(free & (fifo.level < 2)),
             sink.ready.eq(take),
-            fifo.sink.valid.eq(unit.result_valid),
-            fifo.sink.data.eq(unit.result),
+            word.serial.eq(len(unit.result) == 1),
+            fifo.sink.valid.eq(word.valid),
+            fifo.sink.data.eq(word.data),
             fifo.source.connect(source),
         ]
         self.sync += [
@@ -122,17 +126,48 @@ def softmax_rows(dut, config, x, k, tfl=0):
     return UnitRows(beats, codes.reshape(-1), np.full(count, n))
 
 
+def norm_rows(dut, config, x, rms=0):
+    """UnitRows of LayerNorm rows x, int64 [rows, N]; rms 1: RMSNorm."""
+    count, n = x.shape
+    passes = unit_class(config).norm_passes
+    phase = np.concatenate([np.full(1 if p == NORM_ROOT else n, p) for p in passes])
+    index = np.concatenate([np.arange(1 if p == NORM_ROOT else n) for p in passes])
+    beats = dut.sinks["sink"].beats(count * len(phase))
+    beats["first"] = beats["last"] = 1
+    fields = dict(x=x[:, index] & 0xFF, start=index == 0, phase=phase, length=np.int64(n))
+    if {"layernorm", "rmsnorm"} <= set(config.ops):
+        fields["rms"] = np.int64(rms)
+    for name, value in fields.items():
+        beats[name] = np.broadcast_to(value, (count, len(phase))).reshape(-1)
+    y = (model_norm.rmsnorm if rms else model_norm.layernorm)(x, np.full(count, n), np.zeros(count, np.int64))
+    if not rms and y.sum(axis=1).any():
+        raise RowMismatch(f"the model's rows of {n} elements do not all add up to 0", 0)
+    return UnitRows(beats, y.reshape(-1), np.full(count, n))
+
+
 def random_softmax_rows(rng, dut, config, count):
     """UnitRows of about `count` softmax rows of all LENGTHS, kinds and scales, in batches in random order."""
+    def batch(x):
+        k = np.minimum(2.0 ** rng.uniform(-1, 13.2, len(x)), c.SERIAL_SCALE_MAX).astype(np.int64)
+        return softmax_rows(dut, config, x, k, int(rng.integers(2)) if "tfl_s8" in config.formats else 0)
+
+    return _mix(rng, config, count, batch)
+
+
+def random_norm_rows(rng, dut, config, count):
+    """UnitRows of about `count` LayerNorm and RMSNorm rows of all LENGTHS and kinds, in batches in random order."""
+    ops = [rms for rms, op in enumerate(("layernorm", "rmsnorm")) if op in config.ops]
+    return _mix(rng, config, count, lambda x: norm_rows(dut, config, x, int(rng.choice(ops))))
+
+
+def _mix(rng, config, count, batch):
     lengths = [n for n in LENGTHS if n <= config.max_length]
     weights = np.array([LENGTHS[n] for n in lengths]) / sum(LENGTHS[n] for n in lengths)
     batches = []
     for n, rows in zip(lengths, rng.multinomial(count, weights).tolist(), strict=True):
         rows = max(rows, 1)
-        k = np.minimum(2.0 ** rng.uniform(-1, 13.2, rows), c.SERIAL_SCALE_MAX).astype(np.int64)
         for part in np.array_split(np.arange(rows), min(rows, 8)):
-            batches.append(softmax_rows(dut, config, random_rows(rng, len(part), n), k[part],
-                                        int(rng.integers(2)) if "tfl_s8" in config.formats else 0))
+            batches.append(batch(random_rows(rng, len(part), n)))
     order = [batches[i] for i in rng.permutation(len(batches))]
     return UnitRows(*(np.concatenate([vars(b)[name] for b in order]) for name in ("beats", "expected", "results")))
 

@@ -3,6 +3,7 @@
 
 """Which arithmetic unit a configuration of the serial back end is built with."""
 
+from litenorm.accel.serial.norm_area import NormArea
 from litenorm.accel.serial.softmax_area import SoftmaxArea
 from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
 
@@ -10,6 +11,7 @@ from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
 UNITS = {
     ("softmax", "area"): SoftmaxArea,
     ("softmax", "balanced"): SoftmaxBalanced,
+    ("norm", "area"): NormArea,
 }
 
 
