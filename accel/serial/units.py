@@ -4,6 +4,7 @@
 """Which arithmetic unit a configuration of the serial back end is built with."""
 
 from litenorm.accel.serial.norm_area import NormArea
+from litenorm.accel.serial.norm_balanced import NormBalanced
 from litenorm.accel.serial.softmax_area import SoftmaxArea
 from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
 
@@ -12,6 +13,7 @@ UNITS = {
     ("softmax", "area"): SoftmaxArea,
     ("softmax", "balanced"): SoftmaxBalanced,
     ("norm", "area"): NormArea,
+    ("norm", "balanced"): NormBalanced,
 }
 
 
