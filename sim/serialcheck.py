@@ -45,7 +45,7 @@ class UnitStream(LiteXModule):
         fields = ["x", "start", "phase", *unit.constants]
         layout = [(name, len(getattr(unit, name))) for name in fields]
         self.sink = sink = stream.Endpoint(layout)
-        bits = len(unit.result) if len(unit.result) > 1 else c.NORM_BITS
+        bits = c.NORM_BITS if unit.norm_bits_serial else len(unit.result)
         self.source = source = stream.Endpoint([("data", bits)])
 
         # # #
@@ -58,7 +58,6 @@ class UnitStream(LiteXModule):
             # The level does not show the result that comes in this cycle, nor that of the element that is taken.
             take.eq(free & (fifo.level < 2)),
             sink.ready.eq(take),
-            word.serial.eq(len(unit.result) == 1),
             fifo.sink.valid.eq(word.valid),
             fifo.sink.data.eq(word.data),
             fifo.source.connect(source),

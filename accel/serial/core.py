@@ -10,8 +10,9 @@ from migen import *
 from litenorm.accel import constants as c
 from litenorm.accel.config import LiteNormConfig
 from litenorm.accel.formats import FORMATS
-from litenorm.accel.rows import row_params
+from litenorm.accel.rows import OP, row_params
 from litenorm.accel.self_check import RowEntry, SelfCheck
+from litenorm.accel.serial.unit import NORM_OUT, NORM_ROOT, ResultWord
 from litenorm.accel.serial.units import unit_class
 
 ROWS_IN_CORE = 4        # promises of the self-check: the row in the memory, and those whose codes still leave
@@ -125,19 +126,36 @@ class SerialLiteNorm(LiteXModule):
             self.sync += If(ends, last_valid.eq(sink.length - 1))
         else:
             self.comb += last_valid.eq(last_index)
-        self.scale = scale = ScaleRegister()
-        self.comb += [
-            scale.load.eq(ends),
-            scale.multiplier.eq(sink.scale_multiplier),
-            scale.shift.eq(sink.scale_shift),
-            unit.k.eq(scale.k),
-        ]
+        constants_ready = Signal(reset=1)
+        if config.has_softmax:
+            self.scale = scale = ScaleRegister()
+            self.comb += [
+                scale.load.eq(ends),
+                scale.multiplier.eq(sink.scale_multiplier),
+                scale.shift.eq(sink.scale_shift),
+                unit.k.eq(scale.k),
+                constants_ready.eq(scale.done),
+            ]
+        norm = Signal()
+        next_norm = Signal()        # of the row that enters
+        if config.has_norm:
+            self.comb += unit.length.eq(last_valid + 1)
+        if config.has_norm and config.has_softmax:
+            self.comb += next_norm.eq(sink.op != OP["softmax"])
+            self.sync += If(ends, norm.eq(next_norm))
+        else:
+            self.comb += [next_norm.eq(config.has_norm), norm.eq(config.has_norm)]
+        for name, op in (("rms", "rmsnorm"), ("norm", None)):
+            if name in unit.constants:
+                value = Signal(name=f"row_{name}")
+                self.sync += If(ends, value.eq(next_norm if op is None else sink.op == OP[op]))
+                self.comb += getattr(unit, name).eq(value)
         tfl = Signal()
         if config.formats == ("tfl_s8",):
-            self.comb += tfl.eq(1)
+            self.comb += tfl.eq(~norm)
         elif "tfl_s8" in config.formats:
-            self.sync += If(ends, tfl.eq(sink.format == FORMATS["tfl_s8"].code))
-        if "tfl_s8" in config.formats:
+            self.sync += If(ends, tfl.eq((sink.format == FORMATS["tfl_s8"].code) & ~next_norm))
+        if "tfl" in unit.constants:
             self.comb += unit.tfl.eq(tfl)
 
         # Passes --------------------------------------------------------------------------------------------------
@@ -146,6 +164,7 @@ class SerialLiteNorm(LiteXModule):
         first = Signal()
         may_present = Signal()
         phase = Signal(2)
+        first_phase = Signal(2)     # of the row that enters
         step = Signal()
         pass_ends = Signal()
         row_ends = Signal()
@@ -156,8 +175,9 @@ class SerialLiteNorm(LiteXModule):
             unit.x.eq(port.dat_r),
             may_present.eq(codes.level < CODES_WAITING // 2),
             step.eq(present & unit.ready),
-            pass_ends.eq(index == last_valid),
-            row_ends.eq(pass_ends & (phase == SOFTMAX_LAST_PASS)),
+            first_phase.eq(Mux(next_norm, unit.norm_passes[0], 0)),
+            pass_ends.eq((index == last_valid) | (norm & (phase == NORM_ROOT))),
+            row_ends.eq(pass_ends & (phase == Mux(norm, NORM_OUT, SOFTMAX_LAST_PASS))),
             If(step,
                 next_index.eq(Mux(pass_ends & ~row_ends, 0, index + 1))
             ).Else(
@@ -177,14 +197,14 @@ class SerialLiteNorm(LiteXModule):
                 NextValue(index, index + 1),
                 If(sink.last,
                     NextValue(index, 0),
-                    NextValue(phase, 0),
+                    NextValue(phase, first_phase),
                     NextValue(first, 1),
                     NextState("SCALE")
                 )
             )
         )
         fsm.act("SCALE",    # and the memory reads its first element
-            If(scale.done, NextState("RUN"))
+            If(constants_ready, NextState("RUN"))
         )
         fsm.act("RUN",
             NextValue(index, next_index),
@@ -214,15 +234,16 @@ class SerialLiteNorm(LiteXModule):
         )
 
         # Codes ---------------------------------------------------------------------------------------------------
-        out = Signal(len(unit.result))
+        self.word = word = ResultWord(unit, c.CODE_BITS if config.has_norm else 8)
+        out = Signal(c.CODE_BITS)
         sign = Signal()
         self.comb += [
-            If(~pad, out.eq(unit.result)),
+            If(~pad, out.eq(word.data)),
             sign.eq(tfl & ~out[7]),
-            codes.sink.valid.eq(unit.result_valid | pad),
+            codes.sink.valid.eq(word.valid | pad),
             codes.sink.first.eq(index == 0),
             codes.sink.last.eq(index == last_index),
-            codes.sink.data.eq(Cat(out[:7], out[7] ^ tfl, Replicate(sign, c.CODE_BITS - 8))),     # out - 128 * tfl
+            codes.sink.data.eq(Cat(out[:7], out[7] ^ tfl, out[8:] | Replicate(sign, c.CODE_BITS - 8))),   # out - 128 * tfl
             codes.source.connect(source),
         ]
 
@@ -236,3 +257,5 @@ class SerialLiteNorm(LiteXModule):
             self.row_done.eq(check.row_done),
             self.row_error.eq(check.row_error),
         ]
+        if config.has_norm:
+            self.comb += self.constant_row.eq(step & norm & (phase == NORM_ROOT) & unit.constant)

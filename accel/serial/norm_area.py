@@ -45,7 +45,7 @@ class NormArea(SerialUnit):
     27.
     """
 
-    norm_passes = (NORM_SUM, NORM_VARIANCE, NORM_ROOT, NORM_OUT)
+    norm_bits_serial = True     # the register that collects the bits of y is ResultWord's, not counted to the unit
 
     def __init__(self, config):
         both = {"layernorm", "rmsnorm"} <= set(config.ops)

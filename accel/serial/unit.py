@@ -21,9 +21,15 @@ class SerialUnit(LiteXModule):
     turn           o: the inputs above may change in the cycle after this one, and in no other. A bit-serial unit gives
                    it in the last cycle of each turn of its rings, a word-parallel one in every cycle
     ready          o: only with turn: the element, if valid was 1, is finished, and the next one may follow at once
-    result, result_valid  o: see the unit; 1 bit when the unit is bit-serial there, which ResultWord collects
-    constants      list of the names of its other inputs, constant within a row
+    result, result_valid  o: see the unit
+    constants      list of the names of its other inputs, constant within a row: k, tfl, length, rms, norm, as built
+
+    norm_passes       the passes of a norm's row that the unit wants, in their order
+    norm_bits_serial  a norm's results come as bits of `result`, MSB first, all before the element's `ready`
     """
+
+    norm_passes = (NORM_SUM, NORM_VARIANCE, NORM_ROOT, NORM_OUT)
+    norm_bits_serial = False
 
     def __init__(self, result_bits, **constants):
         self.start = Signal()
@@ -48,23 +54,28 @@ class SerialUnit(LiteXModule):
 
 
 class ResultWord(LiteXModule):
-    """Results as words, from a unit that gives the word itself or, where `serial` is 1, its bits, MSB first.
+    """Results of a unit as words. Those of a unit with norm_bits_serial come bit by bit in a norm's OUT.
 
-    serial    i
     valid     o: one cycle a result
-    data      o: the word, with valid
+    data      o: the result, zero-extended, with valid
     """
 
     def __init__(self, unit, bits):
-        self.serial = Signal()
         self.valid = Signal()
         self.data = Signal(bits)
 
         # # #
 
+        if not unit.norm_bits_serial:
+            self.comb += [self.valid.eq(unit.result_valid), self.data.eq(unit.result)]
+            return
         collected = Signal(bits, reset_less=True)
         self.sync += If(unit.result_valid, collected.eq(Cat(unit.result[0], collected)))
         self.comb += [
-            self.valid.eq(Mux(self.serial, unit.ready & unit.valid & (unit.phase == NORM_OUT), unit.result_valid)),
-            self.data.eq(Mux(self.serial, collected, unit.result)),
+            self.valid.eq(unit.result_valid),
+            self.data.eq(unit.result),
+            If(unit.norm if "norm" in unit.constants else 1,
+                self.valid.eq(unit.ready & unit.valid & (unit.phase == NORM_OUT)),
+                self.data.eq(collected)
+            )
         ]
