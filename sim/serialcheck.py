@@ -52,11 +52,15 @@ class UnitStream(LiteXModule):
 
         self.word = word = ResultWord(unit, bits)
         self.fifo = fifo = stream.SyncFIFO([("data", bits)], 4)
-        free, take = Signal(), Signal()
+        free = Signal()
+        take = Signal()
+        new_row = Signal()
         self.comb += [
             free.eq(unit.turn & (~unit.valid | unit.ready)),
             # The level does not show the result that comes in this cycle, nor that of the element that is taken.
-            take.eq(free & (fifo.level < 2)),
+            # Between two rows the unit has a turn without an element.
+            new_row.eq(sink.start & (sink.phase == 0)),
+            take.eq(free & (fifo.level < 2) & ~(new_row & unit.valid)),
             sink.ready.eq(take),
             fifo.sink.valid.eq(word.valid),
             fifo.sink.data.eq(word.data),
@@ -187,7 +191,10 @@ def run_unit(dut, rows, stall=None, seed=0):
 
 
 def pass_cycles(dut, rows):
-    """Cycles of each pass of UnitRows without stalls, all but the last one's: from its first element to the next's."""
+    """Cycles of each pass of UnitRows without stalls, all but the last one's: from its first element to the next's.
+
+    A row's last pass is followed by the turn without an element.
+    """
     return np.diff(run_unit(dut, rows).accepted["sink"][rows.beats["start"] == 1]).tolist()
 
 

@@ -17,7 +17,7 @@ class SerialUnit(LiteXModule):
 
     start          i: this is the first element of its pass; only together with valid
     phase          i: the pass, constant from its first element to its last
-    valid, x       i: an element, s8
+    valid, x       i: an element, s8; between two rows valid is 0 for a turn at least
     turn           o: the inputs above may change in the cycle after this one, and in no other. A bit-serial unit gives
                    it in the last cycle of each turn of its rings, a word-parallel one in every cycle
     ready          o: only with turn: the element, if valid was 1, is finished, and the next one may follow at once

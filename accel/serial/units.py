@@ -7,6 +7,7 @@ from litenorm.accel.serial.norm_area import NormArea
 from litenorm.accel.serial.norm_balanced import NormBalanced
 from litenorm.accel.serial.softmax_area import SoftmaxArea
 from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
+from litenorm.accel.serial.trio_area import TrioArea
 
 # By operations and size.
 UNITS = {
@@ -14,6 +15,7 @@ UNITS = {
     ("softmax", "balanced"): SoftmaxBalanced,
     ("norm", "area"): NormArea,
     ("norm", "balanced"): NormBalanced,
+    ("all", "area"): TrioArea,
 }
 
 
