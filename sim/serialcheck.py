@@ -57,9 +57,9 @@ class UnitStream(LiteXModule):
         new_row = Signal()
         self.comb += [
             free.eq(unit.turn & (~unit.valid | unit.ready)),
-            # The level does not show the result that comes in this cycle, nor that of the element that is taken.
             # Between two rows the unit has a turn without an element.
             new_row.eq(sink.start & (sink.phase == 0)),
+            # The level does not show the result that comes in this cycle, nor that of the element that is taken.
             take.eq(free & (fifo.level < 2) & ~(new_row & unit.valid)),
             sink.ready.eq(take),
             fifo.sink.valid.eq(word.valid),
@@ -140,6 +140,8 @@ def norm_rows(dut, config, x, rms=0):
     fields = dict(x=x[:, index] & 0xFF, start=index == 0, phase=phase, length=np.int64(n))
     if {"layernorm", "rmsnorm"} <= set(config.ops):
         fields["rms"] = np.int64(rms)
+    if kind(config) == "all":
+        fields["norm"] = np.int64(1)
     for name, value in fields.items():
         beats[name] = np.broadcast_to(value, (count, len(phase))).reshape(-1)
     y = (model_norm.rmsnorm if rms else model_norm.layernorm)(x, np.full(count, n), np.zeros(count, np.int64))
@@ -161,6 +163,17 @@ def random_norm_rows(rng, dut, config, count):
     """UnitRows of about `count` LayerNorm and RMSNorm rows of all LENGTHS and kinds, in batches in random order."""
     ops = [rms for rms, op in enumerate(("layernorm", "rmsnorm")) if op in config.ops]
     return _mix(rng, config, count, lambda x: norm_rows(dut, config, x, int(rng.choice(ops))))
+
+
+def random_rows_of_all(rng, dut, config, count):
+    """UnitRows of about `count` rows of all three operations, as those of random_softmax_rows and random_norm_rows."""
+    def batch(x):
+        if rng.integers(3):
+            return norm_rows(dut, config, x, int(rng.integers(2)))
+        k = np.minimum(2.0 ** rng.uniform(-1, 13.2, len(x)), c.SERIAL_SCALE_MAX).astype(np.int64)
+        return softmax_rows(dut, config, x, k, int(rng.integers(2)) if "tfl_s8" in config.formats else 0)
+
+    return _mix(rng, config, count, batch)
 
 
 def _mix(rng, config, count, batch):

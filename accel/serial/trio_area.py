@@ -11,22 +11,20 @@ from litenorm.accel.serial.exponential import look_up
 from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE, PRODUCT_BITS
 from litenorm.accel.serial.unit import SerialUnit
 
-RING = 36           # cycles of a turn: bit 0 is spare, then V, which is at most 2^34, or a remainder and its sign
-SUM_BITS = 18       # Sx
-ROOT_BITS = 17      # D
-SUM, DEVIATIONS, ROOT, OUT = range(4)   # passes of a norm's row
+RING = c.SERIAL_VARIANCE_BITS + 1       # cycles of a turn: bit 0 is spare, then V, or a remainder and its sign
+SUM_BITS = c.SERIAL_SUM_BITS
+ROOT_BITS = c.SERIAL_ROOT_BITS
 FIRST_ROOT_STEP = ROOT_BITS - 1
 FIRST_QUOTIENT_STEP = c.NORM_BITS - 2   # behind the sign
-LAST_SHIFT = 14     # the largest h is 15
 
 
 class TrioArea(SerialUnit):
     """SoftmaxArea's softmax, and norms whose arithmetic is serial.model_norm's:
 
-        SUM          Sx = sum of x
-        DEVIATIONS   V = sum of x * n,   n = N * x - Sx;   RMSNorm: n = N * x
-        ROOT         D = floor(sqrt(V * 4^h)), the least h with V * 4^h >= 2^30;   r = floor(D / 2).   One element
-        OUT          r + n * 2^(10 + h) = y * D + r',   0 <= r' < D,   y Q5.10
+        SUM        Sx = sum of x
+        VARIANCE   V = sum of x * n,   n = N * x - Sx;   RMSNorm: n = N * x
+        ROOT       D = floor(sqrt(V * 4^h)), the least h with V * 4^h >= 2^30;   r = floor(D / 2).   One element
+        OUT        r + n * 2^(10 + h) = y * D + r',   0 <= r' < D,   y Q5.10
 
     What is kept true in OUT, for LayerNorm, after each element:
 
@@ -48,26 +46,25 @@ class TrioArea(SerialUnit):
     place comes, the accumulator never does. The quotient needs no offset: its first bit is the sign of
     r + n * 2^(10 + h), then come 15 steps of non-restoring division and one correction.
 
-    The ports of every SerialUnit, with the passes MAX, SUM, OUT of softmax (0 to 2) or those above (0 to 3), and
+    The ports of every SerialUnit, with the passes of SoftmaxArea or those above, NORM_SUM to NORM_OUT, and
 
-    softmax, rms   i: the row's operation: softmax; else RMSNorm or LayerNorm; constant within a row
+    norm, rms      i: LayerNorm or RMSNorm, not softmax; RMSNorm, not LayerNorm; constant within a row
     k, tfl         i: softmax: as in SoftmaxArea
     length         i: norms: N, valid elements
-    result, result_valid  o: softmax: as in SoftmaxArea
-    bit, bit_valid o: norms, OUT: the 16 bits of y, the sign first, one at the end of each of 16 turns, all before
-                   `ready` (a shift register outside collects them)
-    constant       o: norms, from the end of ROOT on: V is 0
+    result, result_valid  o: softmax: as in SoftmaxArea; norms: bit 0 is a bit of y, MSB first: 16 times an element in
+                   OUT, all before its `ready`
+    constant       o: norms: from `ready` of ROOT to the end of OUT: V is 0, and all y are
 
-    Turns an element: MAX 1, SUM 2, OUT 2 + max(1, code); norms: SUM 9, DEVIATIONS 73, ROOT at most 66 a row, OUT 26,
-    RMSNorm 27; 1 more for a row's first element in SUM and DEVIATIONS, and 1 for the first element of a softmax row.
+    Turns an element: softmax: MAX 1, SUM 2, OUT 2 + max(1, code), and 1 more for a row's first element; norms: SUM 9,
+    VARIANCE 73, and 1 more for the first of each; ROOT 36 + 2h; OUT 26, RMSNorm 27.
     """
+
+    norm_bits_serial = True
 
     def __init__(self, config):
         capped = "tfl_s8" in config.formats
-        super().__init__(CODE_BITS, softmax=1, rms=1, k=c.SERIAL_SCALE_BITS, length=c.NORM_LENGTH_BITS,
+        super().__init__(CODE_BITS, norm=1, rms=1, k=c.SERIAL_SCALE_BITS, length=c.NORM_LENGTH_BITS,
                          **({"tfl": 1} if capped else {}))
-        self.bit = Signal()
-        self.bit_valid = Signal()
         self.constant = Signal()
 
         # # #
@@ -94,8 +91,8 @@ class TrioArea(SerialUnit):
         product = Signal(PRODUCT_BITS, reset_less=True)
 
         # What is done in this turn ----------------------------------------------------------------------------
-        softmax = self.softmax
-        norm = Signal()
+        norm = self.norm
+        softmax = Signal()
         first_cycle = Signal()
         last_cycle = Signal()
         p0 = Signal()
@@ -114,7 +111,7 @@ class TrioArea(SerialUnit):
         add = Signal()
         subtract = Signal()
         self.comb += [
-            norm.eq(~softmax),
+            softmax.eq(~norm),
             first_cycle.eq(cycle == 0),
             last_cycle.eq(cycle == RING - 1),
             p0.eq(self.phase == 0),
@@ -164,13 +161,11 @@ class TrioArea(SerialUnit):
                 LOAD: next_state.eq(ELEMENT),
                 ELEMENT: [
                     next_step.eq(step + 1),
-                    If(softmax,
+                    If(~self.valid,
+                        next_state.eq(IDLE)     # behind a softmax row; the next one may be another operation's
+                    ).Elif(softmax,
                         finished.eq(p0),
-                        If(~self.valid,
-                            next_state.eq(IDLE)     # the next row may be another operation's
-                        ).Elif(~p0,
-                            next_state.eq(ADD)
-                        )
+                        If(~p0, next_state.eq(ADD))
                     ).Elif(step == Mux(self.phase[0], 8, 7),
                         next_step.eq(0),
                         If(p3,
@@ -187,7 +182,7 @@ class TrioArea(SerialUnit):
                     If(softmax,
                         next_state.eq(Mux(p2, FIRST, MUL)),
                         finished.eq(~p2)
-                    ).Elif(step[0] & (found | (shift == LAST_SHIFT)),
+                    ).Elif(step[0] & (found | (shift == c.SERIAL_ROOT_MAX_H - 1)),
                         next_state.eq(TRY),
                         next_step.eq(FIRST_ROOT_STEP)
                     )
@@ -230,7 +225,7 @@ class TrioArea(SerialUnit):
                 cycle.eq(0),
                 state.eq(next_state),
                 step.eq(next_step),
-                # The bit of x that multiplies n in DEVIATIONS, then h.
+                # The bit of x that multiplies n in VARIANCE, then h.
                 If(load,
                     shift.eq(0)
                 ).Elif(normalize & step[0],
@@ -390,14 +385,26 @@ class TrioArea(SerialUnit):
             ),
         ]
 
-        # Results -------------------------------------------------------------------------------------------------------
+        # Results ------------------------------------------------------------------------------------------------
+        norm_bit = Signal()
         self.comb += [
             done.eq(after | (product[:CODE_BITS] == LAST_CODE) if capped else after),
             self.turn.eq(last_cycle),
             self.ready.eq(last_cycle & finished),
-            self.result.eq(product[:CODE_BITS]),
-            self.result_valid.eq(last_cycle & subtract & done),
             # The remainder's sign, and where it is inverted the quotient's next bit.
-            self.bit.eq(Mux(element, after, ~after) & ~self.constant),
-            self.bit_valid.eq(last_cycle & (element & p3 & step[3] | divide)),
+            norm_bit.eq((after ^ divide) & ~self.constant),
+            self.result.eq(Cat(Mux(softmax, product[0], norm_bit), product[1:CODE_BITS])),
+            self.result_valid.eq(last_cycle & (subtract & done | element & p3 & step[3] | divide)),
         ]
+
+    @property
+    def outputs(self):
+        return [*super().outputs, self.constant]
+
+    @staticmethod
+    def cycles(config, n):
+        """Cycles of a row of n elements in each pass, at most: of softmax, then of the norms."""
+        softmax = {"max": n + 1, "sum": 2 * n, "out": 2 * n + (n - 1) + LAST_CODE}
+        norms = {"sum of x": 9 * n + 1, "variance": 73 * n + 1, "root": 2 * ROOT_BITS + 2 + 2 * c.SERIAL_ROOT_MAX_H,
+                 "out of norms": 27 * n}
+        return {name: RING * turns for name, turns in (softmax | norms).items()}
