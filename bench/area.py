@@ -110,11 +110,18 @@ def check_area(config):
 
 
 # Units of the serial back end: what is built, and the NAND2 equivalents it may take.
+NORMS = ("layernorm", "rmsnorm")
 SERIAL = [
     ("softmax", dict(ops="softmax", size="area"), 900),
     ("  + tfl_s8", dict(ops="softmax", size="area", formats=("u8_255", "tfl_s8")), None),
     ("softmax", dict(ops="softmax", size="balanced"), 1400),
     ("  + tfl_s8", dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")), None),
+    ("norms", dict(ops=NORMS, size="area"), 1150),
+    ("  LayerNorm alone", dict(ops="layernorm", size="area"), None),
+    ("  RMSNorm alone", dict(ops="rmsnorm", size="area"), None),
+    ("norms", dict(ops=NORMS, size="balanced"), 2000),
+    ("  LayerNorm alone", dict(ops="layernorm", size="balanced"), None),
+    ("  RMSNorm alone", dict(ops="rmsnorm", size="balanced"), None),
 ]
 SERIAL_ROW = 256    # elements of the row whose cycles are shown
 

@@ -218,7 +218,7 @@ def run_unit_reset(dut, rows, cycle, seed=0):
     """
     beats, ends = rows.beats.copy(), np.cumsum(rows.results)
     # One row is one packet, so that the harness goes on with the next one after the reset.
-    beats["first"] = (beats["start"] == 1) & (beats["phase"] == 0)
+    beats["first"] = (beats["start"] == 1) & (beats["phase"] == beats["phase"][0])
     beats["last"] = np.roll(beats["first"], -1)
     result = dut.run({"sink": beats}, seed=seed, reset_at=[cycle], max_cycles=1 << 40, hang_cycles=1 << 20,
                      idle_cycles=1 << 16)
@@ -233,20 +233,22 @@ def run_unit_reset(dut, rows, cycle, seed=0):
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m litenorm.sim.serialcheck", description=__doc__.splitlines()[0],
                                      epilog="example: python -m litenorm.sim.serialcheck --size area --rows 100000")
-    parser.add_argument("--op", choices=["softmax"], default="softmax")
+    parser.add_argument("--op", choices=["softmax", "norm"], default="softmax", help="norm: LayerNorm and RMSNorm")
     parser.add_argument("--size", choices=["area", "balanced"], default="area")
     parser.add_argument("--rows", type=int, default=100_000, help="random rows (default: 100000)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     try:
-        config = LiteNormConfig(backend="serial", ops=args.op, size=args.size, formats=("u8_255", "tfl_s8"))
+        ops, draw = {"softmax": ("softmax", random_softmax_rows),
+                     "norm": (("layernorm", "rmsnorm"), random_norm_rows)}[args.op]
+        config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=("u8_255", "tfl_s8"))
         dut = unit_dut(config)
         rng = np.random.default_rng(args.seed)
         count = elements = cycles = 0
         console = Console(stderr=True)
         for _ in track(range(-(-args.rows // ROWS_IN_RUN)), "rows", console=console, transient=True,
                        disable=not console.is_terminal):
-            rows = random_softmax_rows(rng, dut, config, ROWS_IN_RUN)
+            rows = draw(rng, dut, config, ROWS_IN_RUN)
             cycles += run_unit(dut, rows, seed=args.seed).cycles
             count, elements = count + len(rows.results), elements + len(rows.expected)
     except (SimulationError, ValueError) as error:

@@ -21,11 +21,16 @@ from litenorm.sim.rowcheck import core_dut, mixed_rows, run_resets, run_rows
 from litenorm.sim.verilated import SignalDut, Stall, StreamDut
 
 BOTH = ("u8_255", "tfl_s8")
+NORMS = ("layernorm", "rmsnorm")
 CONFIGS = {
     f"{ops}_{size}": dict(ops=ops, size=size, formats=BOTH) for ops in ("softmax",) for size in ("area", "balanced")
 } | {
     "one_format": dict(ops="softmax", size="balanced", formats="tfl_s8"),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
+    "norm_area": dict(ops=NORMS, size="area", max_length=64),
+    "norm_balanced": dict(ops=NORMS, size="balanced"),
+    "layernorm_without_masks": dict(ops="layernorm", size="balanced", masks=False),
+    "rmsnorm_area": dict(ops="rmsnorm", size="area", max_length=64),
 }
 STALLS = ({}, {"sink": 0.5, "source": 0.5}, {"source": Stall(0.95, burst=300)}, {"sink": Stall(0.9, burst=50)})
 
@@ -106,14 +111,15 @@ def test_core_for():
         SerialLiteNorm(LiteNormConfig())
 
 
+@pytest.mark.parametrize("op", ["softmax", "layernorm", "rmsnorm"])
 @pytest.mark.parametrize("size", ["area", "balanced"])
-def test_export(size, tmp_path, capsys):
+def test_export(size, op, tmp_path, capsys):
     """The command's Verilog is that of the core, and Verilator and Icarus have nothing to say about it."""
-    assert main(["verilog", "--op", "softmax", "--backend", "serial", "--size", size, "--formats", "u8_255,tfl_s8",
+    assert main(["verilog", "--op", op, "--backend", "serial", "--size", size, "--formats", "u8_255,tfl_s8",
                  "--max-length", "64", "-o", str(tmp_path)]) == 0
-    path = tmp_path / f"litenorm_softmax_serial_{size}.v"
+    path = tmp_path / f"litenorm_{op}_serial_{size}.v"
     assert capsys.readouterr().out.startswith(f"{path}: ")
-    config = LiteNormConfig(backend="serial", ops="softmax", size=size, formats=BOTH, max_length=64)
+    config = LiteNormConfig(backend="serial", ops=op, size=size, formats=BOTH, max_length=64)
     assert path.read_text() == export.verilog(config, path.stem)
     done = subprocess.run(["iverilog", "-g2005", "-Wall", "-tnull", path], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stdout + done.stderr

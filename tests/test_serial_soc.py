@@ -25,6 +25,8 @@ BASE, SIZE = 0x4000_0000, 1 << 14
 CONFIGS = {
     "softmax_area": dict(ops="softmax", size="area", formats=("u8_255", "tfl_s8")),
     "softmax_balanced": dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")),
+    "norm_area": dict(ops=("layernorm", "rmsnorm"), size="area"),
+    "norm_balanced": dict(ops=("layernorm", "rmsnorm"), size="balanced"),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
 }
 

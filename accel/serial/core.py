@@ -77,8 +77,8 @@ class SerialLiteNorm(LiteXModule):
 
     sink     beats of one s8 element; `last` ends a row; params: rows.row_params, constant within a row. A scale above
              config.max_scale counts as that one
-    source   as many beats as went in, 16 bits: the code, s8 sign-extended, u8 zero-extended; the zero point for
-             masked elements
+    source   as many beats as went in, 16 bits: the code, s8 sign-extended, u8 zero-extended, or y, Q5.10; the zero
+             point for masked elements
 
     row_done, row_error, constant_row  as in LiteNorm
 
@@ -243,7 +243,8 @@ class SerialLiteNorm(LiteXModule):
             codes.sink.valid.eq(word.valid | pad),
             codes.sink.first.eq(index == 0),
             codes.sink.last.eq(index == last_index),
-            codes.sink.data.eq(Cat(out[:7], out[7] ^ tfl, out[8:] | Replicate(sign, c.CODE_BITS - 8))),   # out - 128 * tfl
+            # out - 128 * tfl
+            codes.sink.data.eq(Cat(out[:7], out[7] ^ tfl, out[8:] | Replicate(sign, c.CODE_BITS - 8))),
             codes.source.connect(source),
         ]
 

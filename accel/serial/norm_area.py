@@ -19,8 +19,8 @@ DIVIDE_STEPS = c.NORM_BITS - 1
 class NormArea(SerialUnit):
     """LayerNorm and RMSNorm of s8 rows, Q5.10; y is serial.model_norm's.
 
-    `phase` says which pass it is (unit.NORM_*): SUM adds S = sum x, VARIANCE V = sum x * (N * x - S), ROOT takes one element and
-    finds D = floor(sqrt(V * 4^h)), OUT gives y. RMSNorm is the same without S.
+    `phase` says which pass it is (unit.NORM_*): SUM adds S = sum x, VARIANCE V = sum x * (N * x - S), ROOT takes one
+    element and finds D = floor(sqrt(V * 4^h)), OUT gives y. RMSNorm is the same without S.
 
     What LayerNorm keeps true in OUT, after each element, of the remainder r and the outputs so far:
 
@@ -28,11 +28,11 @@ class NormArea(SerialUnit):
 
     The n of a row add up to 0, so the y do. RMSNorm starts every element from r = floor(D / 2).
 
-    The ring A holds in turn S, V, what is left of V in the square root, and r. It turns without pause, LSB first, and in
-    each turn one operand is added or subtracted: N, S or D, bit by bit from bit `at` of A on. The rings of S and D
-    turn as long as they are the operand. A subtraction is ~(~A + operand), which needs no carry to begin with. There is
-    no multiplier and no sum of squares: VARIANCE adds +-x_k * 2^k * n for each bit x_k, with the turns that form n in
-    OUT. The division does not restore: the sign after each turn is a digit, and what the next turn does.
+    The ring A holds in turn S, V, what is left of V in the square root, and r. It turns without pause, LSB first, and
+    in each turn one operand is added or subtracted: N, S or D, bit by bit from bit `at` of A on. The rings of S and D
+    turn as long as they are the operand. A subtraction is ~(~A + operand), which needs no carry to begin with. There
+    is no multiplier and no sum of squares: VARIANCE adds +-x_k * 2^k * n for each bit x_k, with the turns that form n
+    in OUT. The division does not restore: the sign after each turn is a digit, and tells what the next turn does.
 
     The ports of every SerialUnit, and
 
@@ -71,11 +71,24 @@ class NormArea(SerialUnit):
         zero = Signal(reset_less=True)              # V is 0
 
         # Sequence ------------------------------------------------------------------------------------------------
-        in_sum, in_variance, in_root, in_out = Signal(), Signal(), Signal(), Signal()
-        load, element, normalize, seed = Signal(), Signal(), Signal(), Signal()
-        trial, restore, divide, correct = Signal(), Signal(), Signal(), Signal()
-        first_cycle, last_cycle = Signal(), Signal()
-        ends_element, ends_bit, ends_step, large = Signal(), Signal(), Signal(), Signal()
+        in_sum = Signal()
+        in_variance = Signal()
+        in_root = Signal()
+        in_out = Signal()
+        load = Signal()
+        element = Signal()
+        normalize = Signal()
+        seed = Signal()
+        trial = Signal()
+        restore = Signal()
+        divide = Signal()
+        correct = Signal()
+        first_cycle = Signal()
+        last_cycle = Signal()
+        ends_element = Signal()
+        ends_bit = Signal()
+        ends_step = Signal()
+        large = Signal()
         self.comb += [
             in_sum.eq(self.phase == NORM_SUM),
             in_variance.eq(self.phase == NORM_VARIANCE),
@@ -156,8 +169,12 @@ class NormArea(SerialUnit):
         ]
 
         # The operand: `on` from bit `at` of A, `count` is its bit, and stops at 18 ---------------------------------
-        at, on, count = Signal(6), Signal(reset_less=True), Signal(5, reset_less=True)
-        begins, runs, d_runs = Signal(), Signal(), Signal()
+        at = Signal(6)
+        on = Signal(reset_less=True)
+        count = Signal(5, reset_less=True)
+        begins = Signal()
+        runs = Signal()
+        d_runs = Signal()
         steps_down = Signal()
         self.comb += [
             steps_down.eq((state == TRIAL) | (state == RESTORE)),
@@ -172,7 +189,11 @@ class NormArea(SerialUnit):
             If(begins, count.eq(0)).Else(count.eq(count + runs)),
         ]
         subtracts_s = Signal()                      # after the 8 bits of x * N
-        n_bit, s_bit, d_bit, root_bit, new_bit = Signal(), Signal(), Signal(), Signal(), Signal()
+        n_bit = Signal()
+        s_bit = Signal()
+        d_bit = Signal()
+        root_bit = Signal()
+        new_bit = Signal()
         operand = Signal()
         self.comb += [
             subtracts_s.eq(step[3]),
@@ -190,8 +211,14 @@ class NormArea(SerialUnit):
         ]
 
         # A, and what is added to it -----------------------------------------------------------------------------
-        x_bit, x_k, x_k_negative, adds, subtract = Signal(), Signal(), Signal(), Signal(), Signal()
-        addend, total, passed = Signal(), Signal(), Signal()
+        x_bit = Signal()
+        x_k = Signal()
+        x_k_negative = Signal()
+        adds = Signal()
+        subtract = Signal()
+        addend = Signal()
+        total = Signal()
+        passed = Signal()
         self.comb += [
             Case(step[:3], {i: x_bit.eq(self.x[i]) for i in range(8)}),
             x_k.eq(1),

@@ -8,7 +8,7 @@ from migen import *
 
 from litenorm.accel import constants as c
 
-# Passes of a norm's row, values of `phase`; ROOT is presented with the row's first element only. Not every unit has SUM.
+# Passes of a norm's row, values of `phase`; ROOT is presented with the first element only, and not every unit has SUM.
 NORM_SUM, NORM_VARIANCE, NORM_ROOT, NORM_OUT = range(4)
 
 
