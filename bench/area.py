@@ -122,6 +122,8 @@ SERIAL = [
     ("norms", dict(ops=NORMS, size="balanced"), 2000),
     ("  LayerNorm alone", dict(ops="layernorm", size="balanced"), None),
     ("  RMSNorm alone", dict(ops="rmsnorm", size="balanced"), None),
+    ("all", dict(size="area"), 1600),
+    ("  + tfl_s8", dict(size="area", formats=("u8_255", "tfl_s8")), None),
 ]
 SERIAL_ROW = 256    # elements of the row whose cycles are shown
 

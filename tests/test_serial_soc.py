@@ -27,12 +27,13 @@ CONFIGS = {
     "softmax_balanced": dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")),
     "norm_area": dict(ops=("layernorm", "rmsnorm"), size="area"),
     "norm_balanced": dict(ops=("layernorm", "rmsnorm"), size="balanced"),
+    "all_area": dict(size="area", formats=("u8_255", "tfl_s8")),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
 }
 
 
 def config_of(name):
-    return LiteNormConfig(backend="serial", max_length=64, **CONFIGS[name])
+    return LiteNormConfig(backend="serial", max_length=48, **CONFIGS[name])
 
 
 def seed_of(*case):
