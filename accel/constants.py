@@ -44,6 +44,23 @@ GAIN_SHIFT = 24                 # ... = round(N * 2^24 / D), N normalized to the
 X_OFFSET = 1 << 15              # the normalizer multiplies x + 2^15, an unsigned number
 MEAN_FRACTION_BITS = 32         # mean is UQ16.32, offset by 2^15
 
+# Serial back end: softmax ------------------------------------------------------------------------------------
+
+SERIAL_INPUT_BITS = 8           # elements are s8
+SERIAL_SCALE_BITS = 13          # K: octaves per LSB of the logits, UQ1.12
+SERIAL_SCALE_FRACTION_BITS = 12
+SERIAL_SCALE_MAX = 15 << 9      # of K: octaves of the largest distance, and the counting behind them, stay below 512
+SERIAL_OCTAVE_FRACTION_BITS = 4  # d is UQ9.4
+SERIAL_TABLE_BITS = 8           # 2^-f over one octave: 16 steps of 8 bits
+SERIAL_EXP_BITS = 16            # e is below 2^16
+
+# Serial back end: LayerNorm, RMSNorm -------------------------------------------------------------------------
+
+SERIAL_SUM_BITS = 18            # sum of 1024 s8, signed
+SERIAL_VARIANCE_BITS = 35       # V, up to 2^34
+SERIAL_ROOT_BITS = 17           # D = floor(sqrt(V * 4^h)), 2^15 <= D < 2^17 ...
+SERIAL_ROOT_MAX_H = 15          # ... for every V >= 1
+
 # Gamma, beta and requantization ------------------------------------------------------------------------------
 
 AFFINE_SHIFT_BITS = 5
@@ -60,3 +77,9 @@ def exp2_drops():
     """Drop of each chord, G[i] - G[i + 1]."""
     grid = exp2_grid()
     return [grid[i] - grid[i + 1] for i in range(len(grid) - 1)]
+
+
+def serial_exp2_table():
+    """G[f] = round(255 * 2^(-f/16)), f = 0..15: never increasing, and all above half of the first."""
+    steps = 1 << SERIAL_OCTAVE_FRACTION_BITS
+    return [round(((1 << SERIAL_TABLE_BITS) - 1) * 2 ** (-f / steps)) for f in range(steps)]

@@ -18,11 +18,20 @@ from litenorm.accel.rows import OP, row_params
 from litenorm.accel.self_check import RowEntry, SelfCheck, promise_layout
 from litenorm.accel.statistics import Statistics, statistics_layout
 
-__all__ = ["LiteNorm", "row_params"]
+__all__ = ["LiteNorm", "core_for", "row_params"]
 
 ROWS_IN_FLIGHT = 4      # rows whose records wait between two passes
 ROWS_IN_CORE = 16       # promises of the self-check; more rows do not fit between sink and source
 BUFFER_SLACK = 16       # beats a buffer holds beyond one row, so that the next row enters while a pass starts
+
+
+def core_for(config):
+    """The core of `config`: LiteNorm, or SerialLiteNorm with the same ports."""
+    if config.serial:
+        from litenorm.accel.serial.core import SerialLiteNorm
+
+        return SerialLiteNorm(config)
+    return LiteNorm(config)
 
 
 class LiteNorm(LiteXModule):
@@ -60,6 +69,8 @@ class LiteNorm(LiteXModule):
 
     def __init__(self, config=None):
         self.config = config = LiteNormConfig() if config is None else config
+        if config.serial:
+            raise ValueError("backend is serial; good: parallel, or core_for(config)")
         lanes = config.lanes
         self.sink = sink = stream.Endpoint(
             stream.EndpointDescription([("data", lanes * config.input_bits)], row_params(config)))

@@ -3,6 +3,8 @@
 
 """The bit-exact model of the core: NumPy, vectorized over rows. Every other implementation is compared with it.
 
+With a config of the serial back end the three public functions compute its arithmetic: `serial.model`.
+
 Three public functions, `softmax`, `layernorm`, `rmsnorm`, and the steps they are made of, one for each unit of the
 hardware. All arithmetic is on int64 arrays, `>>` is floor, and no step exceeds 63 bits.
 
@@ -20,6 +22,8 @@ from litenorm.accel import constants as c
 from litenorm.accel.config import LiteNormConfig
 from litenorm.accel.formats import get_format
 from litenorm.accel.scale import Scale, eps_term
+from litenorm.accel.serial import model as serial_model
+from litenorm.accel.serial import model_norm as serial_model_norm
 
 GRID = np.array(c.exp2_grid(), np.int64)
 DROP = np.array(c.exp2_drops(), np.int64)
@@ -46,6 +50,9 @@ def softmax(x, scale, fmt="u16_q15", length=None, config=None):
         raise ValueError(f"softmax to {fmt.name} is not built; built: ops {config.ops}, formats {config.formats}")
     scale = Scale.from_real(scale)
     rows, lengths, shape = _rows(x, length, config)
+    if config.serial:
+        out = serial_model.softmax(rows, lengths, serial_model.programmed_scale(scale), fmt)
+        return (out + fmt.zero_point).astype(fmt.dtype).reshape(shape)
     e = exp2(rows, lengths, scale)
     total = e.sum(axis=1)
     gain, shift = reciprocal(total, fmt, config)
@@ -222,6 +229,8 @@ def _norm(op, x, eps, length, affine, config):
     if op not in config.ops:
         raise ValueError(f"{op} is not built; the config has ops {config.ops}")
     rows, lengths, shape = _rows(x, length, config)
+    if not config.eps and eps:
+        raise ValueError(f"eps is {eps!r}; good: 0, the config has eps=False")
     if affine is not None:
         if not config.has_affine:
             raise ValueError("gamma and beta are not built; the config has affine=False")
@@ -229,6 +238,8 @@ def _norm(op, x, eps, length, affine, config):
             raise ValueError(f"gamma has {affine.gamma.size} elements; good: {rows.shape[1]}, the row's length")
     distinct, index = np.unique(lengths, return_inverse=True)
     eps_terms = np.array([eps_term(eps, n) for n in distinct.tolist()], np.int64)[index]
+    if config.serial:
+        return getattr(serial_model_norm, op)(rows, lengths, eps_terms).astype(np.int16).reshape(shape)
     sum_x, sum_xx = moments(rows, lengths)
     carried = op == "layernorm"
     v = variance(lengths, sum_x, sum_xx) if carried else lengths * sum_xx
@@ -263,6 +274,8 @@ def _rows(x, length, config):
     n = x.shape[-1]
     if not 1 <= n <= config.max_length:
         raise ValueError(f"row length is {n}; good: 1 to {config.max_length}")
+    if length is not None and not config.masks and np.any(np.asarray(length) != n):
+        raise ValueError(f"length is given; good: None or {n}, the config has masks=False")
     limit = 1 << (config.input_bits - 1)
     if x.size and not -limit <= x.min() <= x.max() < limit:
         raise ValueError(f"x ranges over {x.min()}..{x.max()}; good: {-limit}..{limit - 1}")

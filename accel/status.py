@@ -30,7 +30,8 @@ class Status(IntEnum):
 
 _TEXT = {
     Status.OK: "the job is complete: every row was written",
-    Status.BAD_OP: "the operation, input type or affine step is not built into this core; nothing was read or written",
+    Status.BAD_OP: "the operation, input type, affine step, mask or eps is not built into this core; "
+                   "nothing was read or written",
     Status.BAD_FORMAT: "the output format is not built into this core; nothing was read or written",
     Status.BAD_LENGTH: "the length is 0 or above max_length; nothing was read or written",
     Status.BAD_ROWS: "the number of rows is 0; nothing was read or written",

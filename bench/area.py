@@ -4,8 +4,10 @@
 """Area of the core in NAND2 equivalents: Yosys maps the generated Verilog to the cells of nand2.lib.
 
     python -m litenorm.bench.area --lanes 4
+    python -m litenorm.bench.area --serial
 
-Memories (`reg [..] name[0:..]` in the Verilog) are not mapped: their bits are a column of their own.
+Memories (`reg [..] name[0:..]` in the Verilog) are not mapped: their bits are a column of their own. --serial prints
+the arithmetic units of the serial back end, and the cycles per element that a row of 256 elements takes at most.
 """
 
 import argparse
@@ -32,7 +34,7 @@ LIBRARY = Path(__file__).with_name("nand2.lib")
 SCRIPT = """\
 read_verilog {source}
 hierarchy -top {top}
-proc; flatten; attrmap -remove init; opt; wreduce; peepopt; opt_clean
+proc {proc}; flatten; attrmap -remove init; opt; wreduce; peepopt; opt_clean
 alumacc; share; opt
 memory_collect; memory_dff
 opt; techmap; opt
@@ -71,14 +73,15 @@ def memory_bits(text):
                for width, depth in re.findall(r"^reg \[(\d+):0\] \w+\[0:(\d+)\];", text, re.M))
 
 
-def area(text, top):
-    """Area of module `top` of the Verilog `text`."""
+def area(text, top, rom=True):
+    """Area of module `top` of the Verilog `text`; rom: large tables become memory, not gates."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         source, report = folder / "core.v", folder / "stat.json"
         source.write_text(text)
         script = folder / "area.ys"
-        script.write_text(SCRIPT.format(source=source, top=top, library=LIBRARY, report=report))
+        script.write_text(SCRIPT.format(source=source, top=top, library=LIBRARY, report=report,
+                                        proc="" if rom else "-norom"))
         done = subprocess.run([sys.executable, "-c", RUN, script], stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode or not report.exists():
@@ -125,14 +128,71 @@ def peripheral_area(config, checked=True):
     return area(to_verilog(peripheral, ports, "peripheral"), "peripheral")
 
 
+# Units of the serial back end: what is built, and the NAND2 equivalents it may take.
+NORMS = ("layernorm", "rmsnorm")
+SERIAL = [
+    ("softmax", dict(ops="softmax", size="area"), 900),
+    ("  + tfl_s8", dict(ops="softmax", size="area", formats=("u8_255", "tfl_s8")), None),
+    ("softmax", dict(ops="softmax", size="balanced"), 1400),
+    ("  + tfl_s8", dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")), None),
+    ("norms", dict(ops=NORMS, size="area"), 1150),
+    ("  LayerNorm alone", dict(ops="layernorm", size="area"), None),
+    ("  RMSNorm alone", dict(ops="rmsnorm", size="area"), None),
+    ("norms", dict(ops=NORMS, size="balanced"), 2000),
+    ("  LayerNorm alone", dict(ops="layernorm", size="balanced"), None),
+    ("  RMSNorm alone", dict(ops="rmsnorm", size="balanced"), None),
+    ("all", dict(size="area"), 1600),
+    ("  + tfl_s8", dict(size="area", formats=("u8_255", "tfl_s8")), None),
+]
+SERIAL_ROW = 256    # elements of the row whose cycles are shown
+
+
+def unit_area(config):
+    """Area of the arithmetic unit of a serial core: without row memory, sequencer and registers of constants."""
+    from litenorm.accel.serial.units import unit_class
+
+    unit = unit_class(config)(config)
+    return area(to_verilog(unit, [*unit.inputs, *unit.outputs], "unit"), "unit", rom=False)
+
+
+def serial_rows(max_length, status):
+    """Yield the rows of the table of serial units."""
+    from litenorm.accel.serial.units import unit_class
+
+    for name, options, limit in SERIAL:
+        config = LiteNormConfig(backend="serial", max_length=max_length, **options)
+        status.update(f"synthesis: {name.strip()}, {config.size}")
+        a = unit_area(config)
+        n = min(SERIAL_ROW, max_length)
+        cycles = unit_class(config).cycles(config, n)
+        yield (name, config.size, f"{a.gates:,.0f}", f"{limit:,}" if limit else "", f"{a.flip_flops}",
+               " / ".join(f"{name} {count / n:.0f}" for name, count in cycles.items()))
+
+
+def serial_table(max_length, console):
+    """Table of the arithmetic units of the serial back end."""
+    table = Table(title=f"arithmetic units of the serial back end, max_length {max_length}")
+    for i, column in enumerate(("unit", "size", "NAND2 equivalents", "limit", "flip-flops",
+                                f"cycles an element (row of {min(SERIAL_ROW, max_length)})")):
+        table.add_column(column, justify="right" if 2 <= i <= 4 else "left")
+    with console.status("synthesis") as status:
+        for row in serial_rows(max_length, status):
+            table.add_row(*row)
+    return table
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m litenorm.bench.area", description=__doc__.splitlines()[0],
                                      epilog="example: python -m litenorm.bench.area --lanes 4 --max-length 256")
     parser.add_argument("--lanes", type=int, default=4, help="elements per beat (default: 4)")
     parser.add_argument("--max-length", type=int, default=1024, metavar="N", help="longest row (default: 1024)")
+    parser.add_argument("--serial", action="store_true", help="the units of the serial back end instead")
     args = parser.parse_args(argv)
     console = Console(highlight=False)
     try:
+        if args.serial:
+            console.print(serial_table(args.max_length, console))
+            return 0
         config = LiteNormConfig(lanes=args.lanes, max_length=args.max_length)
         table = Table(title=f"area of the core, {args.lanes} lanes, max_length {args.max_length}")
         for column in ("configuration", "NAND2 equivalents", "flip-flops", "bits of memory"):

@@ -31,7 +31,7 @@ extern "C" {
 enum litenorm_result {
 	/** Every row was written. */
 	LITENORM_OK = LITENORM_STATUS_OK,
-	/** The operation, input type or affine step is not built into the core. Nothing was read or written. */
+	/** The operation, input type, affine step, mask or eps is not built into the core. Nothing was read or written. */
 	LITENORM_ERR_BAD_OP = -LITENORM_STATUS_BAD_OP,
 	/** The output format is not known or not built into the core. Nothing was read or written. */
 	LITENORM_ERR_BAD_FORMAT = -LITENORM_STATUS_BAD_FORMAT,

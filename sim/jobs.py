@@ -158,17 +158,19 @@ def random_job(rng, config, memory, max_rows=12, max_length=None, **fixed):
         values = np.where(rng.random(shape) < 0.5, low, -low - 1)
     elif kind == 1:
         values = np.broadcast_to(rng.integers(low, -low, (rows, 1)), shape).copy()
-    fixed.setdefault("scale", Scale.from_real(float(np.exp(rng.uniform(np.log(1e-4), np.log(2))))))
+    scale = float(np.exp(rng.uniform(np.log(1e-4), np.log(2))))
+    fixed.setdefault("scale", Scale.from_real(min(scale, config.max_scale)))
     if op == "softmax":
         fixed.setdefault("fmt", str(rng.choice(config.formats)))
     else:
-        fixed.setdefault("eps", int(rng.integers(0, 1 << int(rng.integers(1, c.EPS_BITS)))))
+        fixed.setdefault("eps", int(rng.integers(0, 1 << int(rng.integers(1, c.EPS_BITS)))) if config.eps else 0)
         if "affine" not in fixed and config.has_affine and rng.random() < 0.5:
             gamma, beta = rng.integers(-(1 << 15), 1 << 15, (2, length))
             fixed["affine"] = Affine(gamma, beta, int(rng.integers(8, 32)), int(rng.integers(0, 16)),
                                      str(rng.choice(["s8", "s16"])))
     if "mask" not in fixed:
         base = int(rng.integers(0, length + 1)) if rng.random() < 0.5 else 0
+        base = base if config.masks else 0
         fixed["mask"] = (base, int(rng.choice([0, 1, rng.integers(0, 1 << 16)])), int(rng.integers(0, rows + 2)))
     job = Job(rows=values, src=0, dst=0, **fixed)
 

@@ -83,17 +83,17 @@ def _row(rng, config, x, gamma, beta, **wish):
     n = len(x)
     params = {name: int(rng.integers(0, 1 << min(bits, 62))) for name, bits in row_params(config)}
     op = wish.get("op") or str(rng.choice(config.ops))
-    length = wish.get("length") or (n if rng.random() < 0.5 else int(rng.integers(1, n + 1)))
+    length = wish.get("length") or (n if rng.random() < 0.5 or not config.masks else int(rng.integers(1, n + 1)))
     params.update(op=c.OPS.index(op), length=length)
     if op == "softmax":
         fmt = FORMATS[wish.get("fmt") or str(rng.choice(config.formats))]
-        scale = wish.get("scale") or Scale.from_real(float(10 ** rng.uniform(-5, 0.3)))
+        scale = wish.get("scale") or Scale.from_real(min(float(10 ** rng.uniform(-5, 0.3)), config.max_scale))
         params.update(format=fmt.code, scale_multiplier=scale.multiplier, scale_shift=scale.shift)
         codes = model.softmax(x, scale, fmt, length=length, config=config)
         constant = False
         text = f"softmax {fmt.name}, {scale}"
     else:
-        eps = float(rng.choice([0, 0, 0.01, 30, 1e6]))
+        eps = float(rng.choice([0, 0, 0.01, 30, 1e6])) if config.eps else 0.0
         affine = None
         params.update(eps=eps_term(eps, length), affine=0)
         if config.has_affine and (rng.random() < 0.6 if wish.get("affine") is None else wish["affine"]):
@@ -254,13 +254,13 @@ def run_rows(dut, rows, stall=None, seed=0, **options):
     return len(rows)
 
 
-def run_resets(dut, rows, reset_at, stall=None, seed=0):
+def run_resets(dut, rows, reset_at, stall=None, seed=0, **options):
     """Run Rows with resets at the given cycles and compare those that began after the last one; return how many.
 
     Raises RowMismatch, and what ``dut.run`` raises; ValueError when the last reset falls behind the last row.
     """
     after = {"sink": "weights"} if "weights" in rows.beats else None
-    result = dut.run(rows.beats, stall=stall or {}, seed=seed, after=after, reset_at=reset_at)
+    result = dut.run(rows.beats, stall=stall or {}, seed=seed, after=after, reset_at=reset_at, **options)
     record = result.resets[-1]
     begun = int(rows.beats["sink"]["first"][: record.sinks["sink"]].sum())
     if begun == len(rows):

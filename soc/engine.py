@@ -21,9 +21,9 @@ CYCLES_BITS = 32
 
 
 def default_watchdog(config, bus_timeout):
-    """Cycles without a moving word after which a job is stuck: far above what a core's longest row takes, which is
-    less than 64 cycles an element, and above the timeout of a bus that does not answer."""
-    return bus_timeout + 64 * config.max_length + 4096
+    """Cycles without a moving word after which a job is stuck: far above what a core's longest row takes, and above
+    the timeout of a bus that does not answer."""
+    return bus_timeout + config.max_row_cycles + 4096
 
 
 class Engine(LiteXModule):

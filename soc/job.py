@@ -155,11 +155,13 @@ class JobCheck(LiteXModule):
         bad_op = ~_is_one_of(job.op, [c.OPS.index(name) for name in config.ops])
         bad_input = ~_is_one_of(job.input, [list(c.INPUTS).index(name) for name in config.inputs])
         bad_affine = job.affine & ((job.op == SOFTMAX) | int(not config.has_affine))
+        bad_mask = (job.mask_base != 0) & int(not config.masks)
+        bad_eps = (job.op != SOFTMAX) & (job.eps != 0) & int(not config.eps)
         bad_format = (job.op == SOFTMAX) & ~_is_one_of(job.format, [FORMATS[name].code for name in config.formats])
         low_bits = [job.src, job.dst, job.src_stride, job.dst_stride]
         weights = [job.gamma, job.beta]
         self.comb += [
-            If(bad_op | bad_input | bad_affine,
+            If(bad_op | bad_input | bad_affine | bad_mask | bad_eps,
                 self.code.eq(int(Status.BAD_OP))
             ).Elif(bad_format,
                 self.code.eq(int(Status.BAD_FORMAT))

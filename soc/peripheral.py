@@ -9,8 +9,8 @@ from litex.soc.interconnect.csr import *
 from litex.soc.interconnect.csr_eventmanager import *
 from migen import *
 
-from litenorm.accel import LiteNorm
 from litenorm.accel import constants as c
+from litenorm.accel.core import core_for
 from litenorm.accel.formats import FORMAT_BITS, FORMATS
 from litenorm.accel.status import STATUS_BITS, Status
 from litenorm.soc.dma import ROWS_BITS, WishboneReader, WishboneWriter
@@ -33,7 +33,7 @@ class LiteNormPeripheral(LiteXModule):
     watchdog_cycles  cycles without a word into or out of the core or over a bus after which a job is given up; more
                   than bus_timeout; None: `engine.default_watchdog`
     with_csr      add the registers and the interrupt; without, `job`, `abort` and the window are driven by signals
-    core          instead of `LiteNorm(config)`, for tests
+    core          instead of `core_for(config)`, for tests
 
     `read_bus`, `write_bus`: masters. `job`: sink of `job_layout()`, taken when no job runs. `ev.irq`: interrupt.
     `soft_reset`: i, everything but the window goes back to the state after power-up in this cycle.
@@ -72,7 +72,7 @@ class LiteNormPeripheral(LiteXModule):
         writer = WishboneWriter(self.write_bus, **options)
         self.soft_reset = Signal()
         self.engine = engine = ResetInserter()(
-            Engine(config, LiteNorm(config) if core is None else core, reader, writer, watchdog_cycles))
+            Engine(config, core_for(config) if core is None else core, reader, writer, watchdog_cycles))
         self.comb += [
             reader.bus_fault.eq(self.bus_fault),
             writer.bus_fault.eq(self.bus_fault),

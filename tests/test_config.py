@@ -27,6 +27,25 @@ def test_defaults():
     assert config.inputs == ("s8", "s16") and config.affine and config.backend == "parallel"
 
 
+def test_defaults_of_the_serial_back_end():
+    config = LiteNormConfig(backend="serial")
+    assert (config.lanes, config.max_length, config.ops, config.formats) == (1, 1024, c.OPS, ("u8_255",))
+    assert (config.inputs, config.affine, config.size) == (("s8",), False, "area")
+    assert (config.masks, config.eps) == (True, False)
+    assert config.serial and not LiteNormConfig().serial
+    assert dataclasses.replace(config, size="balanced") == LiteNormConfig(backend="serial", size="balanced")
+
+
+@pytest.mark.parametrize("max_length", [2, 512, 513, 1000, 1024])
+def test_serial_sum_holds_the_largest_values(max_length):
+    """v is at least -(S + 1), and at most 256 * e; one bit less does not hold it."""
+    bits = LiteNormConfig(backend="serial", ops="softmax", max_length=max_length).serial_sum_bits
+    largest = (c.serial_exp2_table()[0] << (c.SERIAL_EXP_BITS - c.SERIAL_TABLE_BITS))
+    assert max_length * largest + 1 <= 1 << (bits - 1)
+    assert largest * 256 < 1 << (bits - 1)
+    assert max(max_length, 256) * largest + 1 > 1 << (bits - 2)
+
+
 def test_equal_cores_are_equal_configs():
     """Order, doubles, lists and single names make no difference."""
     a = LiteNormConfig(ops=("rmsnorm", "softmax", "softmax"), inputs=["s16", "s8"], formats="tfl_s8")
@@ -107,7 +126,17 @@ BAD = {
     "length_4097": (dict(max_length=4097, ops="softmax"), "good: 2 to 4096 for ops softmax"),
     "lanes_float": (dict(lanes=4.0), "lanes is 4.0; good: 1, 2, 4, 8, 16"),
     "lanes_bool": (dict(lanes=True), "lanes is True; good: 1, 2, 4, 8, 16"),
-    "lanes_none": (dict(lanes=None), "lanes is None; good: 1, 2, 4, 8, 16"),
+    "size_of_parallel": (dict(size="area"), "size is 'area'; good: None for the parallel back end"),
+    "masks": (dict(masks="no"), "masks is 'no'; good: True, False"),
+    "masks_of_parallel": (dict(masks=False), "masks is False; good: True for the parallel back end"),
+    "eps_of_parallel": (dict(eps=False), "eps is False; good: True for the parallel back end"),
+    "serial_lanes": (dict(backend="serial", lanes=2), "lanes is 2; good: 1 for the serial back end"),
+    "serial_inputs": (dict(backend="serial", inputs="s16"), "inputs is ('s16',); good: ('s8',) for the serial"),
+    "serial_affine": (dict(backend="serial", affine=True), "affine is True; good: False for the serial back end"),
+    "serial_parity": (dict(backend="serial", parity=True), "parity is True; good: False for the serial back end"),
+    "serial_size": (dict(backend="serial", size="small"), "size is 'small'; good: area, balanced"),
+    "serial_formats": (dict(backend="serial", formats="u16_q15"), "good: one or more of u8_255, tfl_s8 for the serial"),
+    "serial_length": (dict(backend="serial", ops="softmax", max_length=1025), "good: 2 to 1024"),
     "ops_none": (dict(ops=None), "ops is None; good: one or more of softmax"),
     "formats_nested": (dict(formats=(["x"],)), "formats is (['x'],); good: one or more of u8_255"),
     "inputs_number": (dict(inputs=8), "inputs is 8; good: one or more of s8, s16"),

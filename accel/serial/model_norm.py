@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""The bit-exact model of the serial back end's LayerNorm and RMSNorm: NumPy, vectorized over rows.
+
+V is N^2 times the variance (RMSNorm: the mean square), an integer, and D its square root with 16 or 17 bits:
+
+    V = N * sum(x^2) - sum(x)^2 + eps term        RMSNorm: V = N * sum(x^2) + eps term
+    D = floor(sqrt(V * 4^h)),                     h the smallest with V * 4^h >= 2^30
+
+LayerNorm divides n_i = N * x_i - sum(x), which add up to exactly 0, and carries the remainder from element to element:
+
+    a = r + n_i * 2^(h + 10),    y_i = floor(a / D),    r = a mod D,    at first r = floor(D / 2)
+
+The y_i telescope: they add up to floor(r / D) = 0 with the first r, whatever V and D are. The remainder makes y_i wrong
+by less than 1 LSB, and D makes all y_i too large by less than 2^-15 of themselves, so by the triangle inequality the
+standard deviation sigma of a row without eps satisfies
+
+    |sigma - 1| < 2^-10 + 2^-15
+
+RMSNorm has no sum to keep: every element starts from r = floor(D / 2), which rounds to nearest, and y is saturated.
+"""
+
+import numpy as np
+
+from litenorm.accel import constants as c
+
+
+def layernorm(x, lengths, eps_terms):
+    """y [rows, N], Q5.10, sums to 0; all zeros for a row of equal elements, and for masked elements.
+
+    x s8 as int64 [rows, N]; lengths int [rows], valid elements; eps_terms int [rows] (scale.eps_term)
+    """
+    x = np.where(_valid(x, lengths), x, 0)
+    sum_x = x.sum(axis=1)
+    v = lengths * (x * x).sum(axis=1) - sum_x * sum_x
+    root, h = square_root(v + eps_terms)
+    n = np.where(_valid(x, lengths), lengths[:, None] * x - sum_x[:, None], 0)
+    # All the divisions of a row at once: the quotients of the running sums, and their differences.
+    running = (_half(root) + (np.cumsum(n, axis=1) << _left(h))) // _divisor(root)
+    return np.where(_divides(root), np.diff(running, axis=1, prepend=0), 0)
+
+
+def rmsnorm(x, lengths, eps_terms):
+    """y [rows, N], Q5.10, saturated; all zeros for a row of zeros; arguments as layernorm."""
+    x = np.where(_valid(x, lengths), x, 0)
+    root, h = square_root(lengths * (x * x).sum(axis=1) + eps_terms)
+    y = (_half(root) + ((lengths[:, None] * x) << _left(h))) // _divisor(root)
+    info = np.iinfo(np.int16)
+    return np.where(_divides(root), np.clip(y, info.min, info.max), 0)
+
+
+def square_root(v):
+    """(D, h): D = floor(sqrt(v * 4^h)), 2^15 <= D < 2^17, with the smallest h; v int64 [rows], 0 to 2^34.
+
+    D of v = 2^34, which only RMSNorm of 1024 elements of -128 has, is 2^17 - 1. (0, 15) for v = 0.
+    """
+    v = np.asarray(v, np.int64)
+    least = 1 << (2 * c.SERIAL_ROOT_BITS - 4)
+    h = np.zeros_like(v)
+    for _ in range(c.SERIAL_ROOT_MAX_H):
+        small = v < least
+        v, h = np.where(small, v << 2, v), h + small
+    root = np.sqrt(v.astype(np.float64)).astype(np.int64)
+    root -= root * root > v
+    return np.minimum(root, (1 << c.SERIAL_ROOT_BITS) - 1), h
+
+
+def _valid(x, lengths):
+    return np.arange(x.shape[1]) < lengths[:, None]
+
+
+def _half(root):
+    return root[:, None] >> 1
+
+
+def _left(h):
+    return h[:, None] + c.NORM_FRACTION_BITS
+
+
+def _divisor(root):
+    return np.maximum(root, 1)[:, None]
+
+
+def _divides(root):
+    return root[:, None] != 0

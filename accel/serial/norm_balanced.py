@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""LayerNorm and RMSNorm, word-parallel where it divides, bit-serial where it adds up: one adder of 24 bits."""
+
+from litex.gen import *
+from migen import *
+
+from litenorm.accel import constants as c
+from litenorm.accel.serial.unit import NORM_OUT, NORM_ROOT, NORM_VARIANCE, SerialUnit
+
+SQUARE_BITS = 25                        # sum of 1024 squares of s8
+V_BITS = c.SERIAL_VARIANCE_BITS
+S_BITS = c.SERIAL_SUM_BITS
+D_BITS = c.SERIAL_ROOT_BITS
+D_LEFT = 5                              # the remainder is aligned to bit 10 of r, y has 15 bits and a sign
+T_BITS = D_BITS + D_LEFT + 2            # 2 * T, |T| <= 2^5 * D, with its sign
+ROOT_LEFT = D_LEFT - 2
+DIVIDE_STEPS = c.NORM_BITS - 1
+
+
+class NormBalanced(SerialUnit):
+    """LayerNorm and RMSNorm of s8 rows, Q5.10; y is serial.model_norm's.
+
+    `phase` says which pass it is (unit.NORM_*): VARIANCE adds up S = sum x and Q = sum x^2, ROOT takes one element and
+    finds V = N * Q - S^2 and D = floor(sqrt(V * 4^h)), OUT gives y. RMSNorm is the same without S.
+
+    What LayerNorm keeps true in OUT, after each element, of the remainder r and the outputs so far:
+
+        r + D * (sum of y so far) = floor(D / 2) + 2^(h + 10) * (sum of n so far),    n = N * x - S,    0 <= r < D
+
+    The n of a row add up to 0, so the y do. RMSNorm starts every element from r = floor(D / 2).
+
+    T is the only register behind the adder, T <- {0, T / 2, T, 2 * T} +- operand. The operands:
+
+        product, LSB first   T <- T / 2 + bit * word, and bit 0 of the sum is a bit of the product. Q takes it up bit by
+                             bit: x * x in VARIANCE, then N * Q, and S * -S, which one more full adder adds to A.
+        n, MSB first         T <- 2 * T + bit * N, then - S, then h doublings: n * 2^h
+        square root          T <- 4 * T + the next two bits of V -+ (4 * D + 1 or 3), in two cycles, not restoring
+        division             T <- 2 * T + the next bit of r -+ D * 2^5, not restoring: the sign is a digit of y
+
+    A is a shift register: it turns to the right while sums and V are in it, and to the left it gives bits of V, or of r
+    while y enters. The 7 upper bits of r are added to n * 2^h in one cycle; the others lie above them, so that they
+    leave A first. The bits behind r only reach places below D * 2^5, where they change no sign. S and D turn bit by
+    bit; D is a reversed copy of S before it is the root.
+
+    The ports of every SerialUnit, and
+
+    length         i: N, valid elements of the row, 1 to max_length
+    rms            i: RMSNorm, not LayerNorm; constant within a row (only with both built)
+    result, result_valid  o: y, Q5.10
+    constant       o: from `ready` of ROOT to the end of OUT: V is 0, and all y are
+
+    Cycles: VARIANCE 25 an element; ROOT 106 + 2h; OUT 26 + h an element, RMSNorm 28 + h; h is at most 15.
+    """
+
+    norm_passes = (NORM_VARIANCE, NORM_ROOT, NORM_OUT)
+
+    def __init__(self, config):
+        both = {"layernorm", "rmsnorm"} <= set(config.ops)
+        super().__init__(c.NORM_BITS, length=config.length_bits, **({"rms": 1} if both else {}))
+        rms = self.rms if both else C(int("rmsnorm" in config.ops), 1)
+        self.constant = Signal()
+
+        # # #
+
+        # Registers without reset: the first element of a pass writes them, or every step does, before they are read.
+        # What FIRST, SECOND and THIRD are depends on the pass:
+        #     VARIANCE   x * x
+        #     ROOT       N * Q      S * -S     square root    D / 2
+        #     OUT        n          n * 2^h    division       D / 2 (RMSNorm)
+        FIRST, SECOND, THIRD, SEED = range(4)
+        state = Signal(2)
+        count = Signal(6)
+        h = Signal(5, reset_less=True)              # steps of the square root less 1: 16 + h
+        t = Signal((T_BITS, True), reset_less=True)
+        a = Signal(V_BITS, reset_less=True)
+        s = Signal((S_BITS, True), reset_less=True)
+        d = Signal(S_BITS, reset_less=True)
+        a_carry = Signal(reset_less=True)
+        s_carry = Signal(reset_less=True)
+
+        # Sequence ------------------------------------------------------------------------------------------------
+        in_variance = Signal()
+        in_root = Signal()
+        in_out = Signal()
+        self.comb += [
+            in_variance.eq(self.phase == NORM_VARIANCE),
+            in_root.eq(self.phase == NORM_ROOT),
+            in_out.eq(self.phase == NORM_OUT),
+        ]
+        squares = Signal()
+        by_length = Signal()
+        by_sum = Signal()
+        rooting = Signal()
+        forming = Signal()
+        shifting = Signal()
+        dividing = Signal()
+        seeding = Signal()
+        self.comb += [
+            squares.eq(in_variance & self.valid),
+            by_length.eq(in_root & (state == FIRST) & self.valid),
+            by_sum.eq(in_root & (state == SECOND)),
+            rooting.eq(in_root & (state == THIRD)),
+            forming.eq(in_out & (state == FIRST) & self.valid),
+            shifting.eq(in_out & (state == SECOND)),
+            dividing.eq(in_out & (state == THIRD)),
+            seeding.eq(state == SEED),
+        ]
+        first_cycle = Signal()
+        below_8 = Signal()
+        below_18 = Signal()
+        ends_bits = Signal()
+        ends_shift = Signal()
+        ends_root = Signal()
+        ends_division = Signal()
+        ends = Signal()
+        self.comb += [
+            first_cycle.eq(count == 0),
+            below_8.eq(count[3:5] == 0),
+            below_18.eq(~(count[4] & (count[1:4] != 0))),
+            ends_bits.eq(count == V_BITS - 1),
+            ends_shift.eq(count[:4] == h[:4]),
+            # D has 16 bits after this step, or V is 0
+            ends_root.eq(count[0] & h[4] & (d[D_BITS - 3] | d[D_BITS - 2] | (h[:4] == c.SERIAL_ROOT_MAX_H))),
+            ends_division.eq(dividing & (count[:4] == DIVIDE_STEPS)),
+            ends.eq((squares & (count == SQUARE_BITS - 1)) | ((by_length | by_sum) & ends_bits) | (rooting & ends_root)
+                    | (forming & count[3]) | (shifting & ends_shift) | ends_division | (seeding & count[0])),
+            self.turn.eq(1),
+            self.ready.eq(ends & (in_variance | seeding | (ends_division & ~rms))),
+        ]
+        self.sync += [
+            If((state != FIRST) | self.valid, count.eq(count + 1)),
+            If(ends, count.eq(0)),
+            If(self.ready,
+                state.eq(FIRST)
+            ).Elif(ends,
+                state.eq(state + 1)
+            ),
+            If(by_length,
+                h.eq(0)
+            ).Elif(rooting & count[0] & ~ends_root,
+                h.eq(h + 1)
+            ),
+        ]
+
+        # The operand -------------------------------------------------------------------------------------------
+        x = Signal((c.SERIAL_INPUT_BITS, True))
+        x_bit = Signal()
+        takes_x = Signal()
+        takes_length = Signal()
+        takes_s = Signal()
+        takes_d = Signal()
+        takes_r = Signal()
+        negative = Signal()
+        subtract = Signal()
+        operand = Signal(T_BITS)
+        self.comb += [
+            x.eq(self.x),
+            Case(count[:3] ^ Replicate(in_out, 3), {i: x_bit.eq(self.x[i]) for i in range(8)}),
+            negative.eq(t[-1]),
+            takes_x.eq(squares & x_bit & below_8),
+            takes_length.eq((by_length & a[0]) | (forming & x_bit & ~count[3])),
+            takes_s.eq(((by_sum & d[-1]) | (forming & count[3])) & ~rms),
+            takes_d.eq((rooting & count[0]) | (dividing & (~ends_division | negative)) | (seeding & first_cycle)),
+            takes_r.eq(shifting & ends_shift),
+            If(squares,
+                subtract.eq(count[:3] == 7)
+            ).Elif(by_sum,
+                subtract.eq(count != S_BITS - 1)
+            ).Elif(forming,
+                subtract.eq(first_cycle | count[3])
+            ).Elif(rooting | dividing,
+                subtract.eq(~negative)
+            ),
+        ]
+        upper_r = a[V_BITS - 1 - D_BITS:V_BITS - 1 - c.NORM_FRACTION_BITS]
+        root_bits = Signal(2)
+        self.comb += [
+            root_bits.eq(Cat(rooting & count[0], rooting & count[0] & negative)),
+            operand.eq(
+                (Cat(x, Replicate(x[-1], T_BITS - len(x))) & Replicate(takes_x, T_BITS))
+                | (self.length & Replicate(takes_length, config.length_bits))
+                | (Cat(s, Replicate(s[-1], T_BITS - len(s))) & Replicate(takes_s, T_BITS))
+                | Cat(C(0, ROOT_LEFT), root_bits, d[:D_BITS] & Replicate(takes_d, D_BITS))
+                | (upper_r & Replicate(takes_r, len(upper_r)))
+            ),
+        ]
+
+        # T -----------------------------------------------------------------------------------------------------
+        halves = Signal()
+        doubles = Signal()
+        keeps = Signal()
+        kept = Signal(T_BITS)
+        total = Signal(T_BITS)
+        next_bit = Signal()
+        self.comb += [
+            next_bit.eq(a[V_BITS - 2]),
+            halves.eq((in_variance | by_length | by_sum | seeding) & ~first_cycle),
+            doubles.eq((forming & ~first_cycle & ~count[3]) | (shifting & ~ends_shift) | (dividing & ~ends_division)
+                       | (rooting & ~first_cycle)),
+            keeps.eq((forming & count[3]) | takes_r | ends_division),
+            kept.eq(
+                (Cat(t[1:], t[-1]) & Replicate(halves, T_BITS))
+                | (Cat(dividing & next_bit, t[:-1]) & Replicate(doubles, T_BITS))
+                | (t & Replicate(keeps, T_BITS))
+                # The first step of the square root takes three bits, of which the first belongs to 2^34.
+                | Cat(C(0, ROOT_LEFT), rooting & next_bit, rooting & first_cycle & a[-1])
+            ),
+            total.eq(kept + (operand ^ Replicate(subtract, T_BITS)) + subtract),
+        ]
+        self.sync += t.eq(total)
+
+        # S, and D -------------------------------------------------------------------------------------------------
+        s_in = Signal()
+        x_in = Signal()
+        s_carry_in = Signal()
+        s_bit = Signal()
+        self.comb += [
+            s_in.eq(s[0] & ~self.start),
+            x_in.eq(Mux(below_8, x_bit, self.x[-1])),
+            s_carry_in.eq(s_carry & ~first_cycle),
+            s_bit.eq(s_in ^ x_in ^ s_carry_in),
+        ]
+        self.sync += [
+            s_carry.eq((s_in & x_in) | (s_carry_in & (s_in | x_in))),
+            If(squares & below_18, s.eq(Cat(s[1:], s_bit))),
+            If((squares & below_18) | by_sum | (rooting & count[0]),
+                d.eq(Cat((squares & s_bit) | (rooting & ~total[-1]), d[:-1]))
+            ),
+        ]
+
+        # A -----------------------------------------------------------------------------------------------------
+        a_in = Signal()
+        a_carry_in = Signal()
+        a_bit = Signal()
+        digit = Signal()
+        self.comb += [
+            a_in.eq(a[0] & ~(in_variance & self.start) & ~by_length),
+            a_carry_in.eq(a_carry & ~first_cycle),
+            a_bit.eq(a_in ^ total[0] ^ a_carry_in),
+            self.constant.eq(~(d[D_BITS - 1] | d[D_BITS - 2])),
+            digit.eq((negative ^ ~first_cycle) & ~self.constant),
+        ]
+        remainder = total[D_LEFT:D_LEFT + D_BITS]
+        upper = Cat(remainder[c.NORM_FRACTION_BITS:], remainder[:c.NORM_FRACTION_BITS])
+        self.sync += [
+            a_carry.eq((a_in & total[0]) | (a_carry_in & (a_in | total[0]))),
+            If(squares | by_length | by_sum,
+                a.eq(Cat(a[1:], a_bit & ~squares)),
+                If(squares, a[SQUARE_BITS - 1].eq(a_bit))
+            ).Elif(rooting | (dividing & ~ends_division),
+                a.eq(Cat(digit & dividing, a[:-1]))
+            ).Elif(dividing | seeding,
+                a[V_BITS - 1 - D_BITS:V_BITS - 1].eq(upper)
+            ),
+        ]
+
+        # Result --------------------------------------------------------------------------------------------------
+        self.comb += [
+            self.result.eq(Cat(digit, a[:DIVIDE_STEPS])),
+            self.result_valid.eq(ends_division),
+        ]
+
+    @property
+    def outputs(self):
+        return [*super().outputs, self.constant]
+
+    @staticmethod
+    def cycles(config, n):
+        """Cycles of a row of n elements in each pass, at most."""
+        h = c.SERIAL_ROOT_MAX_H
+        rms = "rmsnorm" in config.ops
+        return {"variance": SQUARE_BITS * n, "root": 2 * V_BITS + 2 * (D_BITS + h) + 2, "out": (26 + h + 2 * rms) * n}

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""Softmax, word-parallel: one adder of a whole word, one subtraction a cycle."""
+
+from litex.gen import *
+from migen import *
+
+from litenorm.accel import constants as c
+from litenorm.accel.serial.exponential import look_up
+from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE, MAX, PRODUCT_BITS
+from litenorm.accel.serial.unit import SerialUnit
+
+
+class SoftmaxBalanced(SerialUnit):
+    """Softmax of s8 rows to u8_255 and, with config.formats, tfl_s8: the arithmetic, the passes, the invariant
+
+        v + (S + 1) * (1 + sum of codes) = 256 * (sum of e so far),     -(S + 1) <= v < 0
+
+    and the registers of SoftmaxArea, but v takes e or takes off S + 1 in one cycle, and e is shifted in one.
+
+    The ports of every SerialUnit, and k, tfl, result, result_valid as in SoftmaxArea.
+
+    Cycles an element: MAX 1, SUM 9, OUT 10 + code, on average less than 10 + 255 / N.
+    """
+
+    def __init__(self, config):
+        bits = config.serial_sum_bits
+        capped = "tfl_s8" in config.formats
+        super().__init__(CODE_BITS, k=c.SERIAL_SCALE_BITS, **({"tfl": 1} if capped else {}))
+
+        # # #
+
+        # Registers without reset: the first element of a pass writes them, or every step does, before they are read.
+        MUL, ADD, SUBTRACT = range(3)
+        state = Signal(2)
+        index = Signal(3)
+        largest = Signal(c.SERIAL_INPUT_BITS, reset_less=True)
+        product = Signal(PRODUCT_BITS, reset_less=True)
+        v = Signal(bits, reset_less=True)
+        divisor = Signal(bits, reset_less=True)     # -(S + 1)
+
+        # Sequence --------------------------------------------------------------------------------------------
+        mul = Signal()
+        add = Signal()
+        subtract = Signal()
+        finding_max = Signal()
+        out = Signal()
+        done = Signal()
+        loading = Signal()
+        self.comb += [
+            mul.eq(~state[0] & ~state[1]),
+            add.eq(state[0]),
+            subtract.eq(state[1]),
+            finding_max.eq(self.phase == MAX),
+            out.eq(self.phase[1]),
+            loading.eq(mul & self.start & (index == 0)),
+        ]
+        self.sync += Case(state, {
+            MUL: [
+                If(self.valid & ~finding_max,
+                    index.eq(index + 1),
+                    If(index == 7, state.eq(ADD))
+                )
+            ],
+            ADD: state.eq(Mux(out, SUBTRACT, MUL)),
+            "default": If(done, state.eq(MUL)),
+        })
+
+        # t = m - x ---------------------------------------------------------------------------------------------
+        x_offset = Cat(self.x[:-1], ~self.x[-1])
+        t = Signal(c.SERIAL_INPUT_BITS + 1)
+        t_bit = Signal()
+        self.comb += [
+            t.eq(largest - x_offset),
+            Case(index, {i: t_bit.eq(t[i]) for i in range(8)}),
+        ]
+        self.sync += If(mul & finding_max & self.valid & (self.start | t[-1]), largest.eq(x_offset))
+
+        # product: t * K with one addition a cycle, and half a unit in the last one; then the code counts up ---
+        kept = Signal(PRODUCT_BITS)
+        addend = Signal(PRODUCT_BITS)
+        total = Signal(PRODUCT_BITS + 1)
+        fits = Signal()     # S + 1 is taken off in this cycle
+        self.comb += [
+            kept.eq(Mux(mul & (index == 0) | add, 0, product)),
+            addend.eq(self.k & Replicate(mul & t_bit, PRODUCT_BITS)),
+            total.eq(kept + addend + (fits | mul & (index == 7))),
+        ]
+        self.sync += product.eq(Mux(mul, total[1:], total[:-1]))
+
+        # e -----------------------------------------------------------------------------------------------------
+        g = Signal(c.SERIAL_TABLE_BITS)
+        e = Signal(c.SERIAL_EXP_BITS)
+        self.comb += [
+            look_up(product[:4], g),
+            If(add & (product[8:] == 0),
+                e.eq(Cat(C(0, c.SERIAL_EXP_BITS - c.SERIAL_TABLE_BITS), g) >> product[4:8])
+            ),
+        ]
+
+        # v, and what is added to it ------------------------------------------------------------------------------
+        v_addend = Signal(bits)
+        self.comb += v_addend.eq(Mux(out, Cat(C(0, 8), e), e) | (divisor & Replicate(fits, bits)))
+        begin = Replicate(out & ~self.tfl if capped else out, bits) & ~v
+        self.sync += [
+            v.eq(Mux(loading, begin, v + v_addend)),
+            If(loading & out, divisor.eq(~v)),
+        ]
+
+        # Result ------------------------------------------------------------------------------------------------
+        stop = v[-1] | (product[:CODE_BITS] == LAST_CODE) if capped else v[-1]
+        self.comb += [
+            fits.eq(subtract & ~stop),
+            done.eq(stop),
+            self.turn.eq(1),
+            self.ready.eq(Mux(out, self.result_valid, mul & finding_max | add)),
+            self.result.eq(product[:CODE_BITS]),
+            self.result_valid.eq(subtract & done),
+        ]
+
+    @staticmethod
+    def cycles(config, n):
+        """Cycles of a u8_255 row of n elements in each pass."""
+        return {"max": n, "sum": 9 * n, "out": 10 * n + LAST_CODE}
