@@ -57,6 +57,7 @@ setup(
     extras_require={
         "test": requirements("requirements-test.txt"),
         "formal": requirements("requirements-formal.txt"),
+        "fpga": requirements("requirements-fpga.txt"),
         # Training of the small GPT, and comparison of a checkpoint with its own framework.
         "models": ["torch>=2.13.0"],
     },
