@@ -13,12 +13,13 @@ JOBS ?= 2
 OPENBLAS_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS
 
-.PHONY: help demo compare test lint soak dma-soak faults mutants formal setup setup-test setup-formal clean
+.PHONY: help demo bench compare test lint soak dma-soak faults mutants formal setup setup-test setup-formal setup-bench clean
 
 help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
 	@echo "make test      run all tests"
 	@echo "make lint      run ruff"
+	@echo "make bench     run all benchmarks (area, FPGA, throughput, speed-up, simulation); writes docs/bench.md and its plot"
 	@echo "make compare   run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
 	@echo
 	@echo "Verification, the long forms; make test has a short form of each. ARGS=--help lists their options:"
@@ -43,6 +44,9 @@ demo: setup
 compare: setup-test
 	@$(LITENORM) compare --lengths 64,128,256,512,1024 --plot docs/compare.svg --plot docs/compare.png \
 		--markdown docs/compare.md
+
+bench: setup-bench
+	@$(PYTHON) -m litenorm.bench.all --output docs/bench.md $(ARGS)
 
 test: setup-test
 	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal
@@ -73,6 +77,9 @@ setup-test:
 
 setup-formal:
 	@.ci/setup formal
+
+setup-bench:
+	@.ci/setup bench
 
 clean:
 	rm -rf build .venv

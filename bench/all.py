@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+"""All benchmarks: runs each command and writes what they print, with the commands, to one page.
+
+    python -m litenorm.bench.all --output docs/bench.md
+
+A benchmark that fails ends this with exit 1 and leaves the page as it was.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from litenorm.sim.output import check_output, replaced
+
+PYTHON = ".venv/bin/python -m"
+INTRODUCTION = """\
+# Benchmarks
+
+`make bench` runs the commands on this page and writes what they print. Cycles and gates are counted, so that they are the
+same on every machine; the one ratio of CPU seconds, the last section, compares two programs that ran in turns.
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page: the command is PYTHON litenorm.bench.`command`."""
+
+    name: str
+    title: str
+    command: str
+    text: str
+    picture: str = ""
+
+
+SECTIONS = (
+    Section("area", "Area of the parallel back end", "area",
+            "NAND2 equivalents by `bench/nand2.lib`, flip-flops included, memories as bits."),
+    Section("serial", "Area of the serial back end", "area --serial",
+            "The arithmetic unit: row memory and the registers of programmed scale and length are outside. The limit is "
+            "half of what two published circuits of 942 and 1199 um2 in 28 nm would be at an assumed 0.49 um2 a gate."),
+    Section("fpga", "FPGA", "fpga",
+            "Yosys and nextpnr, five seeds. The SoC is VexRiscv with 32 KiB of RAM, UART, timer."),
+    Section("throughput", "Words per cycle and latency", "throughput",
+            "Both bus masters share one 32-bit Wishbone with bursts; 1.0 is a word read or written in every cycle."),
+    Section("speedup", "Cycles a row, beside software",
+            "speedup --plot docs/speedup.svg --plot docs/speedup.png",
+            "On the simulated VexRiscv (standard). \"Lean integer C\" is a table of 512 bytes and one division a row; none "
+            "of the software but the C twin gives rows that add up.", "speedup.svg"),
+    Section("simulation", "Speed of simulation", "simulation",
+            "LiteX's own simulation of the same SoC beside this project's."),
+)
+
+
+def run(section, console):
+    """What the command of a section prints. OSError when it fails."""
+    console.print(f"{section.title}: {section.command}", highlight=False)
+    done = subprocess.run([sys.executable, "-m", *f"litenorm.bench.{section.command}".split()], text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": "120"})
+    if done.returncode:
+        raise OSError(f"litenorm.bench.{section.command} failed with exit code {done.returncode}")
+    console.print(done.stdout, highlight=False, markup=False)
+    return done.stdout
+
+
+def page(printed):
+    """The page of [(section, text)]."""
+    parts = [INTRODUCTION]
+    for section, text in printed:
+        lines = "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+        parts.append(f"## {section.title}\n\n{section.text}\n\n    {PYTHON} litenorm.bench.{section.command}\n\n"
+                     f"```\n{lines}\n```\n")
+        if section.picture:
+            parts.append(f"![{section.title}]({section.picture})\n")
+    return "\n".join(parts)
+
+
+def main(argv=None):
+    names = [section.name for section in SECTIONS]
+    parser = argparse.ArgumentParser(prog="python -m litenorm.bench.all", description=__doc__.splitlines()[0],
+                                     epilog="example: python -m litenorm.bench.all --only area serial")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="sections (default: all)")
+    parser.add_argument("--output", metavar="FILE", help="the page; default: only print")
+    args = parser.parse_args(argv)
+    try:
+        if args.output:
+            check_output(args.output, "a Markdown file")
+        console = Console()
+        printed = [(section, run(section, console)) for section in SECTIONS if section.name in args.only]
+        if args.output:
+            with replaced(Path(args.output)) as temporary:
+                temporary.write_text(page(printed))
+    except (OSError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
