@@ -28,7 +28,7 @@ PATHS = {
     "accel": "LiteNorm",
     "lean": "lean integer C",
     "cpu": "the C twin",
-    "cmsis": "CMSIS-NN's arithmetic",
+    "cmsis": "CMSIS-NN",
     "float": "float",
 }
 COLOURS = {"lean": "#0072B2", "cpu": "#009E73", "cmsis": "#E69F00", "float": "#D55E00"}
