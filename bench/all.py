@@ -42,7 +42,7 @@ SECTIONS = (
     Section("area", "Area of the parallel back end", "area",
             "NAND2 equivalents by `bench/nand2.lib`, flip-flops included, memories as bits."),
     Section("serial", "Area of the serial back end", "area --serial",
-            "The arithmetic unit: row memory and the registers of programmed scale and length are outside. Limit: half of "
+            "The arithmetic unit: row memory and registers of programmed scale and length are outside. Limit: half of "
             "what two published circuits of 942 and 1199 um2 in 28 nm would be at an assumed 0.49 um2 a gate."),
     Section("fpga", "FPGA", "fpga",
             "Yosys and nextpnr, five seeds. The SoC is VexRiscv with 32 KiB of RAM, UART, timer."),
@@ -50,7 +50,7 @@ SECTIONS = (
             "Both bus masters share one 32-bit Wishbone with bursts; 1.0 is a word read or written in every cycle."),
     Section("speedup", "Cycles a row, beside software",
             "speedup --plot docs/speedup.svg --plot docs/speedup.png",
-            "On the simulated VexRiscv (standard). CMSIS-NN: its arithmetic in portable C. Lean integer C: a table of 512 "
+            "On the simulated VexRiscv (standard). CMSIS-NN: its arithmetic in portable C. Lean C: a table of 512 "
             "bytes and one division a row. Of the software only the C twin gives rows that add up.", "speedup.svg"),
     Section("simulation", "Speed of simulation", "simulation",
             "LiteX's own simulation of the same SoC beside this project's."),
