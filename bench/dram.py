@@ -112,7 +112,7 @@ def _copy_dut(name, burst_length):
     sinks = {"read": top.reader.transfer, "write": top.writer.transfer, "fill": top.fill.sink, "address": top.dump.sink}
     error = Signal()
     top.comb += error.eq(top.reader.error | top.writer.error)
-    signals = {"begin": top.reader.burster.begin, "busy": top.writer.busy, "error": error}
+    signals = {"started": top.reader.burster.begin, "busy": top.writer.busy, "error": error}
     return top, StreamDut(top, sinks, {"dump": top.dump.source}, signals, [top.reset_units], name="dram_copy")
 
 
@@ -136,7 +136,7 @@ def copy(name, words=2048, rows=4, burst_length=BURST_LENGTH, seed=0):
         transfer["address"], transfer["stride"] = ORIGIN // word + first, words // rows
         transfer["words"], transfer["rows"] = words // rows, rows
     result = dut.run(beats, seed=seed, after={"read": "fill", "write": "fill"}, idle_cycles=16 * words + 1000)
-    cycles = int(result.events["busy"][-1] - result.events["begin"][0]) + 1
+    cycles = int(result.events["busy"][-1] - result.events["started"][0]) + 1
     dump = dut.sinks["address"].beats(words)
     dump["address"] = target + np.arange(words)
     got = dut.run({"address": dump}, fresh=False, expect={"dump": words})["dump"].beats["data"]

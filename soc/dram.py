@@ -57,6 +57,7 @@ class PortGuard(LiteXModule):
             port.cmd.addr.eq(cmd.address),
             give.eq(cmd.valid & ~draining & ~self.drop),
             cmd.ready.eq(give & port.cmd.ready),
+            port.wdata.valid.eq(count != 0),
             move.eq((port.wdata.ready if write else port.rdata.valid) & (count != 0)),
             self.moved.eq(move & ~draining),
             self.owed.eq(Mux(draining, 0, count)),
@@ -204,7 +205,6 @@ class NativeWriter(_NativeMaster):
             self.sink.ready.eq(fifo.sink.ready & (rows_missing != 0)),
             waiting.eq(fifo.level - guard.owed),
             self.permit.eq(fifo.source.valid & ((waiting >= burst_length) | ((rows_missing == 0) & (waiting != 0)))),
-            wdata.valid.eq(1),
             wdata.data.eq(fifo.source.data),
             # Without a word, which only an upset can bring about, nothing is written.
             wdata.we.eq(Mux(guard.moved & fifo.source.valid, fifo.source.sel, 0)),
@@ -225,6 +225,32 @@ class NativeWriter(_NativeMaster):
             self.settled.eq(came.value == left.value),
             self.damaged.eq(self.burster.damaged | misframed),
         ]
+
+
+class NativeMasters(LiteXModule):
+    """Reader and writer on a native port each, their guards and their turns, for a peripheral.
+
+    ports         two of `crossbar.get_port()`, of one width
+    origin, size  bytes: the memory's region of the SoC
+    others        as of NativeReader
+
+    reader, writer  not submodules of this one: their owner resets them, and connects `drop`
+    drop            i: reader and writer are reset in this cycle
+    """
+
+    def __init__(self, ports, max_words, burst_length=BURST_LENGTH, timeout=65536, origin=0, size=2**32):
+        read_port, write_port = ports
+        self.drop = Signal()
+        self.read_guard = read_guard = PortGuard(read_port, False, 2 * burst_length)
+        self.write_guard = write_guard = PortGuard(write_port, True, 2 * burst_length)
+        units = (NativeReader(read_guard, max_words, burst_length, timeout, origin, size),
+                 NativeWriter(write_guard, max_words, burst_length, timeout, origin, size))
+        self.units = units
+        self.turns = Turns(*units)
+
+        # # #
+
+        self.comb += [read_guard.drop.eq(self.drop), write_guard.drop.eq(self.drop)]
 
 
 class Turns(LiteXModule):

@@ -8,15 +8,26 @@ import functools
 import numpy as np
 import pytest
 from litedram.common import LiteDRAMNativePort
+from litedram.core import LiteDRAMCore
+from litedram.frontend.dma import LiteDRAMDMAReader, LiteDRAMDMAWriter
+from litedram.phy.model import SDRAMPHYModel
+from litex.build.generic_platform import CRG, Pins
+from litex.build.sim import SimPlatform
 from litex.gen import *
+from litex.soc.integration.soc_core import SoCCore
 from litex.soc.interconnect import stream
 from migen import *
 
+from litenorm.accel import LiteNormConfig
 from litenorm.accel.status import Status
 from litenorm.bench import dram as bench
 from litenorm.bench.dram import MEMORIES, ORIGIN, Dram
+from litenorm.sim.jobs import random_job
 from litenorm.sim.verilated import SignalDut, Stall, StreamDut
+from litenorm.sim.wishbone import Memory
+from litenorm.soc import add_litenorm
 from litenorm.soc.dram import NativeReader, NativeWriter, PortGuard
+from litenorm.soc.peripheral import LiteNormPeripheral
 
 BURST = 16      # words, of the benches here: many bursts in short transfers
 USED = 2048     # words of the memory that are looked at
@@ -350,6 +361,113 @@ def test_arguments_that_do_not_fit():
         NativeWriter(guard, 64, size=1 << 20)
     with pytest.raises(ValueError, match="burst_length is 12; good: a power of two for aligned bursts"):
         NativeReader(guard, 64, burst_length=12, size=1 << 20)
+
+
+# The peripheral ------------------------------------------------------------------------------------------------
+
+
+class PeripheralBench:
+    """A peripheral on the ports, its jobs and results as streams, and a host port to the memory."""
+
+    SIZE = 1 << 14  # bytes of the memory that are used
+
+    def __init__(self, name):
+        module, ratio, data_bits = MEMORIES[name]
+        module = module(bench.CLOCK, ratio)
+        top = LiteXModule()
+        top.phy = SDRAMPHYModel(module, data_width=data_bits, clk_freq=bench.CLOCK)
+        top.sdram = LiteDRAMCore(top.phy, module.geom_settings, module.timing_settings, bench.CLOCK)
+        ports = [top.sdram.crossbar.get_port() for _ in range(4)]
+        self.config = LiteNormConfig(max_length=256)
+        self.word = ports[0].data_width // 8
+        self.memory = Memory(ORIGIN, self.SIZE)
+        top.litenorm = dut = LiteNormPeripheral(
+            self.config, data_width=ports[0].data_width, with_csr=False, bus_timeout=2000,
+            dram=(ports[:2], ORIGIN, 1 << 20))
+        top.fill, top.dump = LiteDRAMDMAWriter(ports[2], 32), LiteDRAMDMAReader(ports[3], 32)
+        # A soft reset, a number of cycles after a job was given; 0: none.
+        at, age = Signal(16, name="reset_at"), Signal(16)
+        top.comb += dut.soft_reset.eq((at != 0) & (age == at))
+        top.sync += If(dut.idle, age.eq(0)).Else(age.eq(age + 1))
+        self.dut = StreamDut(
+            top, {"job": dut.job, "fill": top.fill.sink, "address": top.dump.sink},
+            {"result": dut.result, "dump": top.dump.source}, [dut.soft_reset], [at], name="dram_peripheral")
+
+    def fill(self):
+        beats = self.dut.sinks["fill"].beats(self.SIZE // self.word)
+        beats["address"] = np.arange(len(beats))
+        data = self.memory.data.reshape(-1, self.word)
+        beats["data"] = data if beats["data"].ndim > 1 else data.view(beats["data"].dtype).reshape(-1)
+        self.dut.run({"fill": beats}, fresh=False, idle_cycles=200)
+
+    def dump(self):
+        beats = self.dut.sinks["address"].beats(self.SIZE // self.word)
+        beats["address"] = np.arange(len(beats))
+        data = self.dut.run({"address": beats}, fresh=False, expect={"dump": len(beats)})["dump"].beats["data"]
+        words = np.ascontiguousarray(data).view(np.uint8).reshape(len(beats), -1)
+        self.memory.data[:] = words[:, : self.word].reshape(-1)
+
+    def run(self, job, reset_at=0):
+        beats = self.dut.sinks["job"].beats(1)
+        for field, value in job.registers().items():
+            beats[field] = value
+        self.dut.set(reset_at=reset_at)
+        return self.dut.run({"job": beats}, fresh=False, idle_cycles=6000)
+
+
+@pytest.mark.parametrize("name", ["SDR, 32 bits", "DDR3, 16 bits, 1:4"])
+def test_jobs_of_the_peripheral(name):
+    """The model's codes at the destination and nothing else changed, also behind soft resets at any cycle."""
+    b = PeripheralBench(name)
+    b.dut.power_up(4)
+    rng = np.random.default_rng(4)
+    for n in range(16):
+        job = random_job(rng, b.config, b.memory, word_bytes=b.word)
+        job.store(b.memory)
+        b.fill()
+        before = b.memory.snapshot()
+        if n % 2:
+            result = b.run(job, reset_at=int(rng.integers(1, 400)))
+            b.dump()
+            allowed = set(job.output_bytes())
+            assert set(b.memory.changed(before)) <= allowed, f"job {n}, cut"
+        result = b.run(job)
+        assert result["result"].beats["code"].tolist() == [int(Status.OK)], f"job {n}: {job}"
+        b.dump()
+        assert np.array_equal(job.output(b.memory), job.expected(b.config)), f"job {n}: {job}"
+        assert set(b.memory.changed(before)) <= set(job.output_bytes()), f"job {n}"
+
+
+class SdramSoC(SoCCore):
+    """A SoC without a CPU, with SDRAM."""
+
+    def __init__(self, name="SDR, 32 bits", l2_cache_size=0, **options):
+        module, ratio, data_bits = MEMORIES[name]
+        platform = SimPlatform("SIM", [("sys_clk", 0, Pins(1)), ("sys_rst", 0, Pins(1))])
+        super().__init__(platform, int(100e6), cpu_type=None, with_uart=False, with_timer=False, bus_bursting=True)
+        self.crg = CRG(platform.request("sys_clk"))
+        module = module(100e6, ratio)
+        self.phy = SDRAMPHYModel(module, data_width=data_bits, clk_freq=100e6)
+        self.add_sdram("sdram", phy=self.phy, module=module, l2_cache_size=l2_cache_size)
+        self.litenorm_ = add_litenorm(self, **options)
+
+
+def masters_of(soc):
+    return [name for name in soc.bus.masters if "litenorm" in name]
+
+
+def test_add_litenorm_takes_native_ports():
+    soc = SdramSoC()
+    assert masters_of(soc) == []
+    assert soc.constants["LITENORM_BUS_BYTES"] == 4
+    soc.finalize()
+    assert len(soc.sdram.crossbar.masters) == 3
+    assert masters_of(SdramSoC(l2_cache_size=8192)) == ["litenorm_reader", "litenorm_writer"]
+    assert masters_of(SdramSoC(dram=False)) == ["litenorm_reader", "litenorm_writer"]
+    assert masters_of(SdramSoC(l2_cache_size=8192, dram=True)) == []
+    assert SdramSoC("DDR3, 16 bits, 1:4").constants["LITENORM_BUS_BYTES"] == 16
+    with pytest.raises(ValueError, match="no native ports of 32, 64 or 128 bits; good: None, False, or add_sdram"):
+        SdramSoC("SDR, 16 bits", dram=True)
 
 
 # Throughput --------------------------------------------------------------------------------------------------
