@@ -215,15 +215,29 @@ class LeadingShift(LiteXModule):
         phases = {}
         for p in range(cycles):
             value, count = self.shifted if p else self.value, []
-            for digit in range(digits - 1 - self.DIGITS * p, max(digits - 1 - self.DIGITS * (p + 1), -1), -1):
+            last = max(digits - self.DIGITS * (p + 1), 0)
+            # No digit waits for the digit before it to be shifted: it looks at groups of bits that are all zero.
+            group = unit << last
+            groups = 1 << (digits - self.DIGITS * p - last)
+            empty = Signal(groups, name=f"empty{p}")    # bit i: group i from the top is zero, or below the lowest bit
+            self.comb += [
+                empty[i].eq(value[max(width - group * (i + 1), 0) : width - group * i] == 0 if group * i < width else 1)
+                for i in range(groups)
+            ]
+            places = {0: 1}     # groups that the digits so far have shifted out: expression, that it is so many
+            for digit in range(digits - 1 - self.DIGITS * p, last - 1, -1):
                 distance = unit << digit
                 zero = Signal(name=f"zero{digit}")
                 moved = Signal(width, name=f"moved{digit}")
                 if distance < width:
+                    more = 1 << (digit - last)
                     self.comb += [
-                        zero.eq(value[width - distance :] == 0),
+                        *[If(here, zero.eq(empty[place : place + more] == 2**more - 1))
+                          for place, here in places.items()],
                         moved.eq(Mux(zero, value << distance, value)),
                     ]
+                    places = {place + by: here & (zero if by else ~zero)
+                              for place, here in places.items() for by in (0, more)}
                 else:
                     self.comb += moved.eq(value)
                 count.append(self.count[digit].eq(zero))

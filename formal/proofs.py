@@ -119,13 +119,13 @@ ARITHMETIC = [
     Proof(
         "sum_shift", "value << count, top bit 1, nothing lost", "33 bits (full: S)", "division:LeadingShiftProof",
         "induction", {"takes a last 1 for a 0": Edit(
-            DIVIDER, "value[width - distance :] == 0", "value[width - distance :] <= 1")},
+            DIVIDER, "width - group * i] == 0 if", "width - group * i] <= 1 if")},
         dict(width=33, unit=1, most=10), depth=4, quick=True,
     ),
     Proof(
         "variance_shift", "value << 2 count, top two bits not 00, nothing lost", "52 bits (full: V)",
         "division:LeadingShiftProof", "induction", {"takes a last 1 for a 0": Edit(
-            DIVIDER, "value[width - distance :] == 0", "value[width - distance :] <= 1")},
+            DIVIDER, "width - group * i] == 0 if", "width - group * i] <= 1 if")},
         dict(width=52, unit=2, most=25), depth=4,
     ),
     Proof(
@@ -312,7 +312,7 @@ WINDOW = [
         "32-bit addresses (full), bursts of 4", "dma:Window", "induction",
         {
             "a burst is not cut at the window's end": Edit(
-                DMA, "Mux(headroom < burst_length, headroom - 1, burst_length - 1)", "burst_length - 1"),
+                DMA, "Mux(headroom <= longest, headroom - 1, longest)", "longest"),
             "the window ends a word late": Edit(
                 ENGINE, "end_byte.eq(self.window_limit + 1)", "end_byte.eq(self.window_limit + 4)"),
             "rows with gaps run on": Edit(DMA, "NextValue(gapless, transfer.stride == transfer.words)",

@@ -58,6 +58,8 @@ class Burster(LiteXModule):
     answered for `timeout` cycles (waiting for the bus included) is given up and ends it with BUS_TIMEOUT, as does an
     answer that comes from the interconnect's own watchdog (`bus_fault`).
 
+    With `aligned` bursts also end at multiples of `burst_length` words, a power of two.
+
     `stop` cuts a burst: it ends with the access after the one that is open, which has announced that more will come.
     So the bus is left after two accesses at most, each of `timeout` cycles at most, whatever the slave does.
 
@@ -67,9 +69,11 @@ class Burster(LiteXModule):
     less its first one must be its words less 1. Those that end the transfer early are left to the owner.
     """
 
-    def __init__(self, bus, write, max_words, burst_length, timeout, bursting, checked=False):
+    def __init__(self, bus, write, max_words, burst_length, timeout, bursting, checked=False, aligned=False):
         if burst_length < 1:
             raise ValueError(f"burst_length is {burst_length}; good: 1 or more words")
+        if aligned and burst_length & (burst_length - 1):
+            raise ValueError(f"burst_length is {burst_length}; good: a power of two for aligned bursts")
         if timeout < 1:
             raise ValueError(f"timeout is {timeout}; good: 1 or more cycles")
         shift = log2_int(bus.data_width // 8)
@@ -144,6 +148,11 @@ class Burster(LiteXModule):
         self.timer = timer = WaitTimer(timeout)
         self.comb += timer.wait.eq(bus.stb & ~bus.ack)
 
+        longest = burst_length - 1  # words of a burst that begins at `address`, minus 1
+        if aligned and burst_length > 1:
+            longest = Signal(max=burst_length)
+            self.comb += longest.eq(~address[: log2_int(burst_length)])
+
         def fail(status):
             return [NextValue(self.code, int(status)), NextState("HALT")]
 
@@ -162,7 +171,7 @@ class Burster(LiteXModule):
         # Also the cycle in which the bus is free between two bursts.
         fsm.act("PREPARE",
             self.busy.eq(1),
-            NextValue(count, Mux(headroom < burst_length, headroom - 1, burst_length - 1)),
+            NextValue(count, Mux(headroom <= longest, headroom - 1, longest)),
             NextValue(cut, 0),
             If(~self.stop,
                 If(~inside,

@@ -9,7 +9,7 @@ from litenorm.soc.peripheral import MAGIC, VERSION, LiteNormPeripheral, formats_
 BUS_TIMEOUT = 65536  # cycles, when the SoC's own bus timeout is not shorter
 
 
-def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options):
+def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, dram=None, **options):
     """Add LiteNorm to a LiteX SoC: registers, bus masters, interrupt, and constants in the generated headers.
 
         from litenorm.soc import add_litenorm
@@ -21,6 +21,10 @@ def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options)
     config       LiteNormConfig of the core; None: the default one
     bus_timeout  cycles without an answer after which a bus access is given up; None: 65536, or half of the SoC's
                  own bus timeout if that is shorter
+    dram         True: memory is accessed through native ports of the SoC's LiteDRAM (`soc.sdram`), past the bus and an
+                 L2 cache, and nothing but the SDRAM can be accessed; False: through the bus. None: through native ports
+                 when the SoC has them, their words are 32, 64 or 128 bits wide, and there is no L2 cache that the
+                 firmware would have to flush
     options      further arguments of `LiteNormPeripheral`: burst_length, watchdog_cycles
     returns      the LiteNormPeripheral
 
@@ -38,8 +42,19 @@ def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options)
     if bus_timeout is None:
         bus_timeout = BUS_TIMEOUT if bus.timeout is None else min(BUS_TIMEOUT, int(bus.timeout) // 2)
 
+    if dram is None:
+        dram = has_native_ports(soc) and not hasattr(soc, "l2_cache")
+    elif dram and not has_native_ports(soc):
+        raise ValueError("dram is True, and the SoC has no native ports of 32, 64 or 128 bits; good: None, False, or "
+                         "add_sdram() before add_litenorm()")
+    native = None
+    if dram:
+        region = soc.bus.regions["main_ram"]
+        native = [soc.sdram.crossbar.get_port() for _ in range(2)], region.origin, region.size
+    if native is not None:
+        options["dram"] = native
     peripheral = LiteNormPeripheral(config,
-        data_width    = bus.data_width,
+        data_width    = bus.data_width if native is None else native[0][0].data_width,
         address_width = bus.address_width,
         bursting      = bus.bursting,
         bus_timeout   = bus_timeout,
@@ -47,8 +62,9 @@ def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options)
     )
     soc.check_if_exists(name)
     soc.add_module(name=name, module=peripheral)
-    bus.add_master(name=f"{name}_reader", master=peripheral.read_bus)
-    bus.add_master(name=f"{name}_writer", master=peripheral.write_bus)
+    if native is None:
+        bus.add_master(name=f"{name}_reader", master=peripheral.read_bus)
+        bus.add_master(name=f"{name}_writer", master=peripheral.write_bus)
     if soc.irq.enabled:
         soc.irq.add(name, use_loc_if_exists=True)
 
@@ -59,6 +75,12 @@ def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, **options)
     for key, value in constants(peripheral).items():
         soc.add_constant(f"{name}_{key}", value)
     return peripheral
+
+
+def has_native_ports(soc):
+    """The SoC's main memory is behind a LiteDRAM whose native ports are as wide as a bus word may be."""
+    crossbar = getattr(getattr(soc, "sdram", None), "crossbar", None)
+    return crossbar is not None and "main_ram" in soc.bus.regions and crossbar.controller.data_width in (32, 64, 128)
 
 
 def constants(peripheral):

@@ -14,6 +14,7 @@ from litenorm.accel.core import core_for
 from litenorm.accel.formats import FORMAT_BITS, FORMATS
 from litenorm.accel.status import STATUS_BITS, Status
 from litenorm.soc.dma import ROWS_BITS, WishboneReader, WishboneWriter
+from litenorm.soc.dram import NativeMasters
 from litenorm.soc.engine import CYCLES_BITS, Engine, default_watchdog
 from litenorm.soc.job import ADDRESS_BITS, LENGTH_BITS, OP_BITS, JobRegister, job_layout, max_row_words
 
@@ -34,6 +35,8 @@ class LiteNormPeripheral(LiteXModule):
                   than bus_timeout; None: `engine.default_watchdog`
     with_csr      add the registers and the interrupt; without, `job`, `abort` and the window are driven by signals
     core          instead of `core_for(config)`, for tests
+    dram          (ports, origin, size) of `dram.NativeMasters`: memory is accessed through native ports of LiteDRAM,
+                  `data_width` bits wide; `read_bus` and `write_bus` stay idle
 
     `read_bus`, `write_bus`: masters. `job`: sink of `job_layout()`, taken when no job runs. `ev.irq`: interrupt.
     `soft_reset`: i, everything but the window goes back to the state after power-up in this cycle.
@@ -45,7 +48,7 @@ class LiteNormPeripheral(LiteXModule):
     """
 
     def __init__(self, config, data_width=32, address_width=32, bursting=True, burst_length=64, bus_timeout=65536,
-                 watchdog_cycles=None, with_csr=True, core=None):
+                 watchdog_cycles=None, with_csr=True, core=None, dram=None):
         if watchdog_cycles is None:
             watchdog_cycles = default_watchdog(config, bus_timeout)
         if watchdog_cycles <= bus_timeout:
@@ -68,8 +71,13 @@ class LiteNormPeripheral(LiteXModule):
             timeout      = bus_timeout,
             bursting     = bursting,
         )
-        reader = WishboneReader(self.read_bus, **options)
-        writer = WishboneWriter(self.write_bus, **options)
+        if dram is None:
+            reader = WishboneReader(self.read_bus, **options)
+            writer = WishboneWriter(self.write_bus, **options)
+        else:
+            ports, origin, size = dram
+            self.masters = NativeMasters(ports, options["max_words"], timeout=bus_timeout, origin=origin, size=size)
+            reader, writer = self.masters.units
         self.soft_reset = Signal()
         self.engine = engine = ResetInserter()(
             Engine(config, core_for(config) if core is None else core, reader, writer, watchdog_cycles))
@@ -78,6 +86,8 @@ class LiteNormPeripheral(LiteXModule):
             writer.bus_fault.eq(self.bus_fault),
             engine.reset.eq(self.soft_reset),
         ]
+        if dram is not None:
+            self.comb += self.masters.drop.eq(self.soft_reset | reader.reset)   # the engine resets both at once
 
         self.buffer = buffer = ResetInserter()(JobRegister())
         self.comb += [
