@@ -54,7 +54,8 @@ def exp2(x, lengths, k):
     """e_i = 2^((x_i - max) * K), 16 bits, 0 for masked elements; e of the maximum is 65280.
 
     x int [rows, N], lengths int [rows], k int or int [rows] -> int64 [rows, N]. The exponent is rounded to 1/16 octave,
-    so e is within 2.5 % of its true ratio to the maximum, and then truncated; it never increases with the distance to the maximum.
+    so e is within 2.5 % of its true ratio to the maximum, and then truncated. It never increases with the distance to
+    the maximum.
     """
     valid = np.arange(x.shape[1]) < lengths[:, None]
     top = np.where(valid, x, np.iinfo(np.int64).min).max(axis=1, keepdims=True)
