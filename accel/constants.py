@@ -52,7 +52,8 @@ SERIAL_SCALE_FRACTION_BITS = 12
 SERIAL_SCALE_MAX = 15 << 9      # of K: octaves of the largest distance, and the counting behind them, stay below 512
 SERIAL_OCTAVE_FRACTION_BITS = 4  # d is UQ9.4
 SERIAL_TABLE_BITS = 8           # 2^-f over one octave: 16 steps of 8 bits
-SERIAL_EXP_BITS = 16            # e is below 2^16
+SERIAL_EXP_BITS = 16            # e is below 2^16; for formats of 16 bits ...
+SERIAL_WIDE_EXP_BITS = 22       # ... below 2^22
 
 # Serial back end: LayerNorm, RMSNorm -------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ def unit_dut(config, harness=StreamDut, **options):
     """Return a harness of the unit of `config` behind streams."""
     module = UnitStream(unit_class(config)(config))
     return harness(module, sinks={"sink": module.sink}, sources={"source": module.source},
-                   name=f"serial_{kind(config)}_{config.size}", **options)
+                   name=f"serial_{kind(config)}_{config.size}{'_wide' * config.serial_wide}", **options)
 
 
 def random_rows(rng, count, n):
@@ -109,19 +109,20 @@ class UnitRows:
     results: np.ndarray
 
 
-def softmax_rows(dut, config, x, k, tfl=0):
-    """UnitRows of softmax rows x, int64 [rows, N]; k int or int [rows]; tfl 0 or 1: format u8_255 or tfl_s8."""
+def softmax_rows(dut, config, x, k, tfl=0, fmt=None):
+    """UnitRows of softmax rows x, int64 [rows, N]; k int or int [rows]; tfl 0 or 1: u8_255 or tfl_s8, or a name."""
+    fmt = FORMATS[fmt or ("u8_255", "tfl_s8")[tfl]]
     count, n = x.shape
     start = (np.arange(n) == 0) & np.ones((count, 3, 1), bool)
     beats = dut.sinks["sink"].beats(count * 3 * n)
     beats["first"] = beats["last"] = 1
     fields = dict(x=np.repeat(x[:, None], 3, axis=1) & 0xFF, start=start, phase=np.arange(3)[:, None],
                   k=np.reshape(k, (-1, 1, 1)))
-    if "tfl_s8" in config.formats:
-        fields["tfl"] = np.int64(tfl)
+    for name, value in (("tfl", fmt.capped), ("half", fmt.total == 1 << 15), ("even", fmt.total % 2 == 0)):
+        if name in dut.sinks["sink"].widths:
+            fields[name] = np.int64(value)
     for name, value in fields.items():
         beats[name] = np.broadcast_to(value, (count, 3, n)).reshape(-1)
-    fmt = FORMATS["tfl_s8" if tfl else "u8_255"]
     codes = model.softmax(x, np.full(count, n), np.broadcast_to(k, count), fmt)
     good = fmt.total - (fmt.capped and n == 1)
     if (codes.sum(axis=1) != good).any():
@@ -154,7 +155,7 @@ def random_softmax_rows(rng, dut, config, count):
     """UnitRows of about `count` softmax rows of all LENGTHS, kinds and scales, in batches in random order."""
     def batch(x):
         k = np.minimum(2.0 ** rng.uniform(-1, 13.2, len(x)), c.SERIAL_SCALE_MAX).astype(np.int64)
-        return softmax_rows(dut, config, x, k, int(rng.integers(2)) if "tfl_s8" in config.formats else 0)
+        return softmax_rows(dut, config, x, k, fmt=str(rng.choice(config.formats)))
 
     return _mix(rng, config, count, batch)
 
@@ -171,7 +172,7 @@ def random_rows_of_all(rng, dut, config, count):
         if rng.integers(3):
             return norm_rows(dut, config, x, int(rng.integers(2)))
         k = np.minimum(2.0 ** rng.uniform(-1, 13.2, len(x)), c.SERIAL_SCALE_MAX).astype(np.int64)
-        return softmax_rows(dut, config, x, k, int(rng.integers(2)) if "tfl_s8" in config.formats else 0)
+        return softmax_rows(dut, config, x, k, fmt=str(rng.choice(config.formats)))
 
     return _mix(rng, config, count, batch)
 
@@ -235,13 +236,14 @@ def main(argv=None):
                                      epilog="example: python -m litenorm.sim.serialcheck --size area --rows 100000")
     parser.add_argument("--op", choices=["softmax", "norm"], default="softmax", help="norm: LayerNorm and RMSNorm")
     parser.add_argument("--size", choices=["area", "balanced"], default="area")
+    parser.add_argument("--formats", default="u8_255,tfl_s8", help="of softmax (default: u8_255,tfl_s8)")
     parser.add_argument("--rows", type=int, default=100_000, help="random rows (default: 100000)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     try:
         ops, draw = {"softmax": ("softmax", random_softmax_rows),
                      "norm": (("layernorm", "rmsnorm"), random_norm_rows)}[args.op]
-        config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=("u8_255", "tfl_s8"))
+        config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=tuple(args.formats.split(",")))
         dut = unit_dut(config)
         rng = np.random.default_rng(args.seed)
         count = elements = cycles = 0

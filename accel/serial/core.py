@@ -150,13 +150,11 @@ class SerialLiteNorm(LiteXModule):
                 value = Signal(name=f"row_{name}")
                 self.sync += If(ends, value.eq(next_norm if op is None else sink.op == OP[op]))
                 self.comb += getattr(unit, name).eq(value)
-        tfl = Signal()
-        if config.formats == ("tfl_s8",):
-            self.comb += tfl.eq(~norm)
-        elif "tfl_s8" in config.formats:
-            self.sync += If(ends, tfl.eq((sink.format == FORMATS["tfl_s8"].code) & ~next_norm))
-        if "tfl" in unit.constants:
-            self.comb += unit.tfl.eq(tfl)
+        offset = self.of_format("offset", ends, lambda fmt: fmt.signed) & ~norm     # the zero point is not 0
+        for name, wanted in (("tfl", lambda fmt: fmt.capped), ("half", lambda fmt: fmt.total == 1 << 15),
+                             ("even", lambda fmt: fmt.total % 2 == 0)):
+            if name in unit.constants:
+                self.comb += getattr(unit, name).eq(self.of_format(f"row_{name}", ends, wanted) & ~norm)
 
         # Passes --------------------------------------------------------------------------------------------------
         # `present` and what goes with it change after a cycle with `turn` only, as the unit demands.
@@ -234,17 +232,20 @@ class SerialLiteNorm(LiteXModule):
         )
 
         # Codes ---------------------------------------------------------------------------------------------------
-        self.word = word = ResultWord(unit, c.CODE_BITS if config.has_norm else 8)
+        self.word = word = ResultWord(unit, c.CODE_BITS if config.has_norm or config.serial_wide else 8)
         out = Signal(c.CODE_BITS)
-        sign = Signal()
+        inverted = Signal()
+        code = Signal(c.CODE_BITS)
         self.comb += [
             If(~pad, out.eq(word.data)),
-            sign.eq(tfl & ~out[7]),
+            inverted.eq(offset),
+            # out - 2^15 inverts bit 15; out - 2^7 inverts bit 7, and what is above it is the sign.
+            code.eq(Cat(out[:15], out[15] ^ inverted) if config.serial_wide else
+                    Cat(out[:7], out[7] ^ inverted, out[8:] | Replicate(inverted & ~out[7], c.CODE_BITS - 8))),
             codes.sink.valid.eq(word.valid | pad),
             codes.sink.first.eq(index == 0),
             codes.sink.last.eq(index == last_index),
-            # out - 128 * tfl
-            codes.sink.data.eq(Cat(out[:7], out[7] ^ tfl, out[8:] | Replicate(sign, c.CODE_BITS - 8))),
+            codes.sink.data.eq(code),
             codes.source.connect(source),
         ]
 
@@ -260,3 +261,13 @@ class SerialLiteNorm(LiteXModule):
         ]
         if config.has_norm:
             self.comb += self.constant_row.eq(step & norm & (phase == NORM_ROOT) & unit.constant)
+
+    def of_format(self, name, ends, wanted):
+        """Expression: whether wanted(format) holds for the row's softmax format; a register where it depends on it."""
+        formats = [FORMATS[f] for f in self.config.formats] if self.config.has_softmax else []
+        good = [f for f in formats if wanted(f)]
+        if len(good) in (0, len(formats)):
+            return C(int(bool(good)), 1)
+        value = Signal(name=name)
+        self.sync += If(ends, value.eq(Reduce("OR", [self.sink.format == f.code for f in good])))
+        return value

@@ -7,6 +7,7 @@ from litenorm.accel.serial.norm_area import NormArea
 from litenorm.accel.serial.norm_balanced import NormBalanced
 from litenorm.accel.serial.softmax_area import SoftmaxArea
 from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
+from litenorm.accel.serial.softmax_wide import SoftmaxWide
 from litenorm.accel.serial.trio_area import TrioArea
 
 # By operations and size.
@@ -26,6 +27,8 @@ def kind(config):
 
 def unit_class(config):
     """Class of the unit for `config`; ValueError when there is none."""
+    if config.serial_wide:
+        return SoftmaxWide
     try:
         return UNITS[kind(config), config.size]
     except KeyError:
