@@ -21,7 +21,7 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.serial import model, model_norm
-from litenorm.accel.serial.unit import NORM_ROOT, ResultWord
+from litenorm.accel.serial.unit import NORM_OUT, NORM_ROOT, ResultWord
 from litenorm.accel.serial.units import kind, unit_class
 from litenorm.sim.errors import SimulationError
 from litenorm.sim.rowcheck import RowMismatch
@@ -109,20 +109,25 @@ class UnitRows:
     results: np.ndarray
 
 
+def _presented(passes, n):
+    """The phase and the index of each element that is presented to a unit in a row of n elements."""
+    counts = [1 if phase == NORM_ROOT and NORM_OUT in passes else n for phase in passes]
+    return np.repeat(passes, counts), np.concatenate([np.arange(count) for count in counts])
+
+
 def softmax_rows(dut, config, x, k, tfl=0, fmt=None):
     """UnitRows of softmax rows x, int64 [rows, N]; k int or int [rows]; tfl 0 or 1: u8_255 or tfl_s8, or a name."""
     fmt = FORMATS[fmt or ("u8_255", "tfl_s8")[tfl]]
     count, n = x.shape
-    start = (np.arange(n) == 0) & np.ones((count, 3, 1), bool)
-    beats = dut.sinks["sink"].beats(count * 3 * n)
+    phase, index = _presented(unit_class(config).softmax_passes, n)
+    beats = dut.sinks["sink"].beats(count * len(phase))
     beats["first"] = beats["last"] = 1
-    fields = dict(x=np.repeat(x[:, None], 3, axis=1) & 0xFF, start=start, phase=np.arange(3)[:, None],
-                  k=np.reshape(k, (-1, 1, 1)))
+    fields = dict(x=x[:, index] & 0xFF, start=index == 0, phase=phase, k=np.reshape(k, (-1, 1)))
     for name, value in (("tfl", fmt.capped), ("half", fmt.total == 1 << 15), ("even", fmt.total % 2 == 0)):
         if name in dut.sinks["sink"].widths:
             fields[name] = np.int64(value)
     for name, value in fields.items():
-        beats[name] = np.broadcast_to(value, (count, 3, n)).reshape(-1)
+        beats[name] = np.broadcast_to(value, (count, len(phase))).reshape(-1)
     codes = model.softmax(x, np.full(count, n), np.broadcast_to(k, count), fmt)
     good = fmt.total - (fmt.capped and n == 1)
     if (codes.sum(axis=1) != good).any():
@@ -133,9 +138,7 @@ def softmax_rows(dut, config, x, k, tfl=0, fmt=None):
 def norm_rows(dut, config, x, rms=0):
     """UnitRows of LayerNorm rows x, int64 [rows, N]; rms 1: RMSNorm."""
     count, n = x.shape
-    passes = unit_class(config).norm_passes
-    phase = np.concatenate([np.full(1 if p == NORM_ROOT else n, p) for p in passes])
-    index = np.concatenate([np.arange(1 if p == NORM_ROOT else n) for p in passes])
+    phase, index = _presented(unit_class(config).norm_passes, n)
     beats = dut.sinks["sink"].beats(count * len(phase))
     beats["first"] = beats["last"] = 1
     fields = dict(x=x[:, index] & 0xFF, start=index == 0, phase=phase, length=np.int64(n))
@@ -219,7 +222,7 @@ def run_unit_reset(dut, rows, cycle, seed=0):
     """
     beats, ends = rows.beats.copy(), np.cumsum(rows.results)
     # One row is one packet, so that the harness goes on with the next one after the reset.
-    beats["first"] = (beats["start"] == 1) & (beats["phase"] == beats["phase"][0])
+    beats["first"] = beats["phase"] < np.roll(beats["phase"], 1)
     beats["last"] = np.roll(beats["first"], -1)
     result = dut.run({"sink": beats}, seed=seed, reset_at=[cycle], max_cycles=1 << 40, hang_cycles=1 << 20,
                      idle_cycles=1 << 16)

@@ -17,7 +17,6 @@ from litenorm.accel.serial.units import unit_class
 
 ROWS_IN_CORE = 4        # promises of the self-check: the row in the memory, and those whose codes still leave
 CODES_WAITING = 4       # codes that wait for the source; the unit goes on while no more than 2 wait
-SOFTMAX_LAST_PASS = 2
 
 
 class ScaleRegister(LiteXModule):
@@ -163,6 +162,7 @@ class SerialLiteNorm(LiteXModule):
         may_present = Signal()
         phase = Signal(2)
         first_phase = Signal(2)     # of the row that enters
+        softmax_last = unit.softmax_passes[-1]
         step = Signal()
         pass_ends = Signal()
         row_ends = Signal()
@@ -174,8 +174,8 @@ class SerialLiteNorm(LiteXModule):
             may_present.eq(codes.level < CODES_WAITING // 2),
             step.eq(present & unit.ready),
             first_phase.eq(Mux(next_norm, unit.norm_passes[0], 0)),
-            pass_ends.eq((index == last_valid) | (norm & (phase == NORM_ROOT))),
-            row_ends.eq(pass_ends & (phase == Mux(norm, NORM_OUT, SOFTMAX_LAST_PASS))),
+            pass_ends.eq((index == last_valid) | ((norm | (softmax_last == NORM_OUT)) & (phase == NORM_ROOT))),
+            row_ends.eq(pass_ends & (phase == Mux(norm, NORM_OUT, softmax_last))),
             If(step,
                 next_index.eq(Mux(pass_ends & ~row_ends, 0, index + 1))
             ).Else(

@@ -9,6 +9,7 @@ from litenorm.accel.serial.softmax_area import SoftmaxArea
 from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
 from litenorm.accel.serial.softmax_wide import SoftmaxWide
 from litenorm.accel.serial.trio_area import TrioArea
+from litenorm.accel.serial.trio_balanced import TrioBalanced
 
 # By operations and size.
 UNITS = {
@@ -17,6 +18,7 @@ UNITS = {
     ("norm", "area"): NormArea,
     ("norm", "balanced"): NormBalanced,
     ("all", "area"): TrioArea,
+    ("all", "balanced"): TrioBalanced,
 }
 
 
