@@ -145,6 +145,8 @@ SERIAL = [
     ("  RMSNorm alone", dict(ops="rmsnorm", size="balanced"), None),
     ("all", dict(size="area"), 1600),
     ("  + tfl_s8", dict(size="area", formats=("u8_255", "tfl_s8")), None),
+    ("all", dict(size="balanced"), 2600),
+    ("  + tfl_s8", dict(size="balanced", formats=("u8_255", "tfl_s8")), None),
 ]
 SERIAL_ROW = 256    # elements of the row whose cycles are shown
 
@@ -165,6 +167,7 @@ SERIAL_CORES = [
     ("norms, area", dict(ops=NORMS, size="area")),
     ("norms, balanced", dict(ops=NORMS, size="balanced")),
     ("all, area", dict(size="area")),
+    ("all, balanced", dict(size="balanced")),
 ]
 
 

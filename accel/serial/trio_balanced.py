@@ -112,4 +112,5 @@ class TrioBalanced(NormBalanced):
     @staticmethod
     def cycles(config, n):
         """Cycles of a row of n elements in each pass, at most: softmax to u8_255, then the norms."""
-        return {"max": n, "sum": 9 * n, "turn": V_BITS, "out": 10 * n + LAST_CODE, **NormBalanced.cycles(config, n)}
+        norms = {f"norm {name}": cycles for name, cycles in NormBalanced.cycles(config, n).items()}
+        return {"max": n, "sum": 9 * n, "turn": V_BITS, "out": 10 * n + LAST_CODE, **norms}
