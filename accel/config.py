@@ -193,6 +193,11 @@ class LiteNormConfig:
     # LayerNorm -----------------------------------------------------------------------------------------------
 
     @property
+    def eps_bits(self):
+        """Bits of the largest eps term of a row; a core takes a larger one as 2^eps_bits - 1."""
+        return c.SERIAL_EPS_BITS if self.serial else c.EPS_BITS
+
+    @property
     def sum_bits(self):
         """Bits of the signed sum of a row's elements."""
         return self.input_bits + (self.max_length - 1).bit_length()

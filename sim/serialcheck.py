@@ -135,8 +135,8 @@ def softmax_rows(dut, config, x, k, tfl=0, fmt=None):
     return UnitRows(beats, codes.reshape(-1), np.full(count, n))
 
 
-def norm_rows(dut, config, x, rms=0):
-    """UnitRows of LayerNorm rows x, int64 [rows, N]; rms 1: RMSNorm."""
+def norm_rows(dut, config, x, rms=0, eps=0):
+    """UnitRows of LayerNorm rows x, int64 [rows, N]; rms 1: RMSNorm; eps: term, int or int [rows]."""
     count, n = x.shape
     phase, index = _presented(unit_class(config).norm_passes, n)
     beats = dut.sinks["sink"].beats(count * len(phase))
@@ -146,9 +146,11 @@ def norm_rows(dut, config, x, rms=0):
         fields["rms"] = np.int64(rms)
     if kind(config) == "all":
         fields["norm"] = np.int64(1)
+    if config.eps:
+        fields["eps"] = np.reshape(eps, (-1, 1))
     for name, value in fields.items():
         beats[name] = np.broadcast_to(value, (count, len(phase))).reshape(-1)
-    y = (model_norm.rmsnorm if rms else model_norm.layernorm)(x, np.full(count, n), np.zeros(count, np.int64))
+    y = (model_norm.rmsnorm if rms else model_norm.layernorm)(x, np.full(count, n), np.broadcast_to(eps, count))
     if not rms and y.sum(axis=1).any():
         raise RowMismatch(f"the model's rows of {n} elements do not all add up to 0", 0)
     return UnitRows(beats, y.reshape(-1), np.full(count, n))
@@ -165,15 +167,23 @@ def random_softmax_rows(rng, dut, config, count):
 
 def random_norm_rows(rng, dut, config, count):
     """UnitRows of about `count` LayerNorm and RMSNorm rows of all LENGTHS and kinds, in batches in random order."""
+    return _mix(rng, config, count, lambda x: _random_norm(rng, dut, config, x))
+
+
+def _random_norm(rng, dut, config, x):
     ops = [rms for rms, op in enumerate(("layernorm", "rmsnorm")) if op in config.ops]
-    return _mix(rng, config, count, lambda x: norm_rows(dut, config, x, int(rng.choice(ops))))
+    eps = 0
+    if config.eps:
+        eps = (2.0 ** rng.uniform(-1, c.SERIAL_EPS_BITS, len(x))).astype(np.int64)
+        eps[rng.random(len(x)) < 0.1] = (1 << c.SERIAL_EPS_BITS) - 1
+    return norm_rows(dut, config, x, int(rng.choice(ops)), eps)
 
 
 def random_rows_of_all(rng, dut, config, count):
     """UnitRows of about `count` rows of all three operations, as those of random_softmax_rows and random_norm_rows."""
     def batch(x):
         if rng.integers(3):
-            return norm_rows(dut, config, x, int(rng.integers(2)))
+            return _random_norm(rng, dut, config, x)
         k = np.minimum(2.0 ** rng.uniform(-1, 13.2, len(x)), c.SERIAL_SCALE_MAX).astype(np.int64)
         return softmax_rows(dut, config, x, k, fmt=str(rng.choice(config.formats)))
 

@@ -24,8 +24,8 @@ class SerialUnit(LiteXModule):
     result, result_valid  o: see the unit
     constants      list of the names of its other inputs, constant within a row: k, tfl, length, rms, norm, eps
 
-    softmax_passes    the passes of a softmax row that the unit wants, in their order: MAX, SUM, OUT, and where there are
-                      four, a third one that is presented with the first element only
+    softmax_passes    the passes of a softmax row that the unit wants, in their order: MAX, SUM, OUT, and where there
+                      are four, a third one that is presented with the first element only
     norm_passes       the passes of a norm's row that the unit wants, in their order
     norm_bits_serial  a norm's results come as bits of `result`, MSB first, all before the element's `ready`
     """
