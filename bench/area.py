@@ -140,13 +140,16 @@ SERIAL = [
     ("norms", dict(ops=NORMS, size="area"), 1150),
     ("  LayerNorm alone", dict(ops="layernorm", size="area"), None),
     ("  RMSNorm alone", dict(ops="rmsnorm", size="area"), None),
+    ("  + eps", dict(ops=NORMS, size="area", eps=True), None),
     ("norms", dict(ops=NORMS, size="balanced"), 2000),
     ("  LayerNorm alone", dict(ops="layernorm", size="balanced"), None),
     ("  RMSNorm alone", dict(ops="rmsnorm", size="balanced"), None),
+    ("  + eps", dict(ops=NORMS, size="balanced", eps=True), None),
     ("all", dict(size="area"), 1600),
     ("  + tfl_s8", dict(size="area", formats=("u8_255", "tfl_s8")), None),
     ("all", dict(size="balanced"), 2600),
     ("  + tfl_s8", dict(size="balanced", formats=("u8_255", "tfl_s8")), None),
+    ("  + eps", dict(size="balanced", eps=True), None),
 ]
 SERIAL_ROW = 256    # elements of the row whose cycles are shown
 

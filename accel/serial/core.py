@@ -75,7 +75,7 @@ class SerialLiteNorm(LiteXModule):
     during its last pass, while the next row waits.
 
     sink     beats of one s8 element; `last` ends a row; params: rows.row_params, constant within a row. A scale above
-             config.max_scale counts as that one
+             config.max_scale counts as that one, an eps term above 2^config.eps_bits - 1 as that
     source   as many beats as went in, 16 bits: the code, s8 sign-extended, u8 zero-extended, or y, Q5.10; the zero
              point for masked elements
 
@@ -149,6 +149,13 @@ class SerialLiteNorm(LiteXModule):
                 value = Signal(name=f"row_{name}")
                 self.sync += If(ends, value.eq(next_norm if op is None else sink.op == OP[op]))
                 self.comb += getattr(unit, name).eq(value)
+        if "eps" in unit.constants:
+            eps = Signal(config.eps_bits)
+            self.sync += If(ends,
+                # What does not fit becomes the largest.
+                eps.eq(Mux(sink.eps[config.eps_bits:] != 0, 2**config.eps_bits - 1, sink.eps))
+            )
+            self.comb += unit.eps.eq(eps)
         offset = self.of_format("offset", ends, lambda fmt: fmt.signed) & ~norm     # the zero point is not 0
         for name, wanted in (("tfl", lambda fmt: fmt.capped), ("half", lambda fmt: fmt.total == 1 << 15),
                              ("even", lambda fmt: fmt.total % 2 == 0)):
