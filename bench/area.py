@@ -147,6 +147,7 @@ SERIAL = [
     ("  + eps", dict(ops=NORMS, size="balanced", eps=True), None),
     ("all", dict(size="area"), 1600),
     ("  + tfl_s8", dict(size="area", formats=("u8_255", "tfl_s8")), None),
+    ("  + eps", dict(size="area", eps=True), None),
     ("all", dict(size="balanced"), 2600),
     ("  + tfl_s8", dict(size="balanced", formats=("u8_255", "tfl_s8")), None),
     ("  + eps", dict(size="balanced", eps=True), None),

@@ -28,7 +28,7 @@ from litenorm.sim.verilated import Stall
 
 SIZE = "area"
 ROWS = 1_500
-GATES = {("layernorm", "rmsnorm"): 1068, ("layernorm",): 1062, ("rmsnorm",): 1065}
+GATES = {("layernorm", "rmsnorm"): 1064, ("layernorm",): 1060, ("rmsnorm",): 1059}
 LIMIT = 1150
 
 

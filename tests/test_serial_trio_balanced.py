@@ -26,7 +26,7 @@ from litenorm.sim.serialcheck import (
 from litenorm.sim.verilated import Stall
 
 ROWS = 60_000
-GATES = {("u8_255",): 2266, ("u8_255", "tfl_s8"): 2318}
+GATES = {("u8_255",): 2271, ("u8_255", "tfl_s8"): 2299}
 LIMIT = 2600
 
 
@@ -81,6 +81,13 @@ def test_every_operation_behind_every_other():
 
     order = [op for first in range(4) for second in range(4) for op in (first, second)]
     run_unit(dut_of(), joined([row(op) for op in order * 40]))
+
+
+def test_eps():
+    config = config_of(eps=True)
+    dut = unit_dut(config)
+    run_unit(dut, random_rows_of_all(np.random.default_rng(6), dut, config, 10000))
+    assert unit_area(config_of(formats=("u8_255",), eps=True)).gates == pytest.approx(2398, rel=0.03)
 
 
 def test_reset_at_any_cycle():

@@ -53,7 +53,7 @@ def rmsnorm(x, lengths, eps_terms):
 
 
 def square_root(v):
-    """(D, h): D = floor(sqrt(v * 4^h)) >= 2^15 with the smallest h; v int64 [rows], 0 to 2^35 - 1. (0, 15) for v = 0."""
+    """(D, h): D = floor(sqrt(v * 4^h)) >= 2^15 with the smallest h, (0, 15) for v = 0; v int64 [rows], below 2^35."""
     v = np.asarray(v, np.int64)
     least = 1 << (2 * c.SERIAL_ROOT_BITS - 4)
     h = np.zeros_like(v)

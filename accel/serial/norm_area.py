@@ -14,7 +14,11 @@ DIVIDE_STEPS = c.NORM_BITS - 1
 
 
 def widths(config):
-    """Bits of the ring A, one more than V and a gap, and of D; without eps V = 2^34 counts as negative and D as 2^17 - 1."""
+    """Bits of the ring A, which are those of V, with eps a sign, and a gap; and of D.
+
+    Without eps only RMSNorm of 1024 elements of -128 has a V of 2^34, which the sign's place holds, and a D of 2^17:
+    2^17 - 1 gives it the same y.
+    """
     return c.SERIAL_VARIANCE_BITS + 1 + config.eps, c.SERIAL_ROOT_BITS + config.eps
 
 

@@ -312,4 +312,5 @@ class NormBalanced(SerialUnit):
         """Cycles of a row of n elements in each pass, at most."""
         h = c.SERIAL_ROOT_MAX_H
         rms = "rmsnorm" in config.ops
-        return {"variance": SQUARE_BITS * n, "root": 2 * V_BITS + 2 * (D_BITS - 1 + h) + 2, "out": (26 + h + 2 * rms) * n}
+        root = 2 * V_BITS + 2 * (c.SERIAL_ROOT_BITS + h) + 2
+        return {"variance": SQUARE_BITS * n, "root": root, "out": (26 + h + 2 * rms) * n}
