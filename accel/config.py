@@ -20,7 +20,11 @@ DEFAULTS = {
     "parallel": dict(lanes=4, formats=tuple(FORMATS), inputs=tuple(c.INPUTS), affine=True, masks=True, eps=True),
     "serial": dict(lanes=1, formats=("u8_255",), inputs=("s8",), affine=False, masks=True, eps=False, size="area"),
 }
-SERIAL_FORMATS = ("u8_255", "tfl_s8")
+# Softmax formats that a serial core is built with: some of one of these. Those of 16 bits need another unit.
+SERIAL_FORMATS = {
+    "area": [("u8_255", "tfl_s8")],
+    "balanced": [("u8_255", "tfl_s8"), ("u16_q15", "tfl_s16", "u16_65535")],
+}
 
 
 def _is_integer(value):
@@ -35,7 +39,8 @@ class LiteNormConfig:
     lanes       elements per beat: 1, 2, 4, 8 or 16; serial: 1
     max_length  longest row, elements: 2 to 1024, or to 4096 when only softmax is built
     ops         operations that are built: "softmax", "layernorm", "rmsnorm"
-    formats     softmax output formats that are built: names of `formats.FORMATS`; serial: u8_255, tfl_s8
+    formats     softmax output formats that are built: names of `formats.FORMATS`; serial: u8_255, tfl_s8,
+                or in size balanced without norms those of 16 bits
     inputs      element types of a row that are built: "s8", "s16"; s16 sizes the datapath for both. Serial: "s8"
     affine      build gamma, beta and requantization behind LayerNorm and RMSNorm; serial: no
     backend     "parallel": one beat a cycle. "serial": the smallest core, many cycles an element
@@ -106,9 +111,10 @@ class LiteNormConfig:
         for field, good in (("lanes", 1), ("inputs", ("s8",)), ("affine", False), ("parity", False)):
             if getattr(self, field) != good:
                 raise ValueError(f"{field} is {getattr(self, field)!r}; good: {good!r} for the serial back end")
-        if not set(self.formats) <= set(SERIAL_FORMATS):
-            raise ValueError(f"formats is {self.formats}; good: one or more of {', '.join(SERIAL_FORMATS)} for the "
-                             "serial back end")
+        groups = SERIAL_FORMATS[self.size] if not self.has_norm else SERIAL_FORMATS["area"]
+        if self.has_softmax and not any(set(self.formats) <= set(group) for group in groups):
+            raise ValueError(f"formats is {self.formats}; good: one or more of "
+                             f"{', or of '.join(', '.join(group) for group in groups)} for the serial back end")
 
     # What is built -------------------------------------------------------------------------------------------
 
@@ -174,12 +180,22 @@ class LiteNormConfig:
         return c.SERIAL_SCALE_MAX * 2.0**-c.SERIAL_SCALE_FRACTION_BITS * math.log(2) if self.serial else math.inf
 
     @property
+    def serial_wide(self):
+        """A serial core whose softmax formats have 16 bits."""
+        return self.serial and self.has_softmax and FORMATS[self.formats[0]].bits == 16
+
+    @property
     def serial_sum_bits(self):
         """Bits of the serial softmax's running value v, two's complement: from -(S + 1) to 256 * e."""
         largest = c.serial_exp2_table()[0] << (c.SERIAL_EXP_BITS - c.SERIAL_TABLE_BITS)
         return (max(self.max_length, 256) * largest).bit_length() + 1
 
     # LayerNorm -----------------------------------------------------------------------------------------------
+
+    @property
+    def eps_bits(self):
+        """Bits of the largest eps term of a row; a core takes a larger one as 2^eps_bits - 1."""
+        return c.SERIAL_EPS_BITS if self.serial else c.EPS_BITS
 
     @property
     def sum_bits(self):

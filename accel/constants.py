@@ -52,13 +52,15 @@ SERIAL_SCALE_FRACTION_BITS = 12
 SERIAL_SCALE_MAX = 15 << 9      # of K: octaves of the largest distance, and the counting behind them, stay below 512
 SERIAL_OCTAVE_FRACTION_BITS = 4  # d is UQ9.4
 SERIAL_TABLE_BITS = 8           # 2^-f over one octave: 16 steps of 8 bits
-SERIAL_EXP_BITS = 16            # e is below 2^16
+SERIAL_EXP_BITS = 16            # e is below 2^16; for formats of 16 bits ...
+SERIAL_WIDE_EXP_BITS = 22       # ... below 2^22
 
 # Serial back end: LayerNorm, RMSNorm -------------------------------------------------------------------------
 
 SERIAL_SUM_BITS = 18            # sum of 1024 s8, signed
-SERIAL_VARIANCE_BITS = 35       # V, up to 2^34
-SERIAL_ROOT_BITS = 17           # D = floor(sqrt(V * 4^h)), 2^15 <= D < 2^17 ...
+SERIAL_EPS_BITS = 34            # eps * N^2 in LSB^2, as large as V without it
+SERIAL_VARIANCE_BITS = 35       # V, up to 2^34, with the eps term below 2^35
+SERIAL_ROOT_BITS = 17           # D = floor(sqrt(V * 4^h)), 2^15 <= D < 2^17, with eps D < 2^17.5 ...
 SERIAL_ROOT_MAX_H = 15          # ... for every V >= 1
 
 # Gamma, beta and requantization ------------------------------------------------------------------------------

@@ -135,14 +135,22 @@ SERIAL = [
     ("  + tfl_s8", dict(ops="softmax", size="area", formats=("u8_255", "tfl_s8")), None),
     ("softmax", dict(ops="softmax", size="balanced"), 1400),
     ("  + tfl_s8", dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")), None),
+    ("softmax, u16_65535", dict(ops="softmax", size="balanced", formats="u16_65535"), None),
+    ("  + tfl_s16, u16_q15", dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")), None),
     ("norms", dict(ops=NORMS, size="area"), 1150),
     ("  LayerNorm alone", dict(ops="layernorm", size="area"), None),
     ("  RMSNorm alone", dict(ops="rmsnorm", size="area"), None),
+    ("  + eps", dict(ops=NORMS, size="area", eps=True), None),
     ("norms", dict(ops=NORMS, size="balanced"), 2000),
     ("  LayerNorm alone", dict(ops="layernorm", size="balanced"), None),
     ("  RMSNorm alone", dict(ops="rmsnorm", size="balanced"), None),
+    ("  + eps", dict(ops=NORMS, size="balanced", eps=True), None),
     ("all", dict(size="area"), 1600),
     ("  + tfl_s8", dict(size="area", formats=("u8_255", "tfl_s8")), None),
+    ("  + eps", dict(size="area", eps=True), None),
+    ("all", dict(size="balanced"), 2600),
+    ("  + tfl_s8", dict(size="balanced", formats=("u8_255", "tfl_s8")), None),
+    ("  + eps", dict(size="balanced", eps=True), None),
 ]
 SERIAL_ROW = 256    # elements of the row whose cycles are shown
 
@@ -155,30 +163,63 @@ def unit_area(config):
     return area(to_verilog(unit, [*unit.inputs, *unit.outputs], "unit"), "unit", rom=False)
 
 
-def serial_rows(max_length, status):
-    """Yield the rows of the table of serial units."""
+# Cores of the serial back end, whole: what is built.
+SERIAL_CORES = [
+    ("softmax, area", dict(ops="softmax", size="area")),
+    ("  masks=False", dict(ops="softmax", size="area", masks=False)),
+    ("softmax, balanced", dict(ops="softmax", size="balanced")),
+    ("norms, area", dict(ops=NORMS, size="area")),
+    ("norms, balanced", dict(ops=NORMS, size="balanced")),
+    ("all, area", dict(size="area")),
+    ("all, balanced", dict(size="balanced")),
+]
+
+
+def serial_tables(max_length, status):
+    """(title, columns, rows) of two tables: the arithmetic units of the serial back end, and its cores."""
     from litenorm.accel.serial.units import unit_class
 
+    n = min(SERIAL_ROW, max_length)
+    units = []
     for name, options, limit in SERIAL:
         config = LiteNormConfig(backend="serial", max_length=max_length, **options)
         status.update(f"synthesis: {name.strip()}, {config.size}")
         a = unit_area(config)
-        n = min(SERIAL_ROW, max_length)
-        cycles = unit_class(config).cycles(config, n)
-        yield (name, config.size, f"{a.gates:,.0f}", f"{limit:,}" if limit else "", f"{a.flip_flops}",
-               " / ".join(f"{name} {count / n:.0f}" for name, count in cycles.items()))
+        passes = unit_class(config).cycles(config, n).values()
+        units.append((name, config.size, f"{a.gates:,.0f}", f"{limit:,}" if limit else "", f"{a.flip_flops}",
+                      " / ".join(f"{count / n:.0f}" for count in passes)))
+    cores = []
+    for name, options in SERIAL_CORES:
+        status.update(f"synthesis: core of {name.strip()}")
+        a = core_area(LiteNormConfig(backend="serial", max_length=max_length, **options))
+        cores.append((name, f"{a.gates:,.0f}", f"{a.flip_flops}", f"{a.memory_bits:,}"))
+    return [
+        (f"arithmetic units of the serial back end, max_length {max_length}",
+         ("unit", "size", "NAND2 equivalents", "limit", "flip-flops", f"cycles an element, N = {n}, by pass"), units),
+        (f"cores of the serial back end, max_length {max_length}",
+         ("core", "NAND2 equivalents", "flip-flops", "bits of memory"), cores),
+    ]
 
 
-def serial_table(max_length, console):
-    """Table of the arithmetic units of the serial back end."""
-    table = Table(title=f"arithmetic units of the serial back end, max_length {max_length}")
-    for i, column in enumerate(("unit", "size", "NAND2 equivalents", "limit", "flip-flops",
-                                f"cycles an element (row of {min(SERIAL_ROW, max_length)})")):
-        table.add_column(column, justify="right" if 2 <= i <= 4 else "left")
+def serial_report(max_length, console, markdown):
+    """Print the tables of the serial back end, or print them as Markdown."""
     with console.status("synthesis") as status:
-        for row in serial_rows(max_length, status):
+        tables = serial_tables(max_length, status)
+    for title, columns, rows in tables:
+        right = [all(re.fullmatch(r"[\d,]*", row[i]) for row in rows) for i in range(len(columns))]
+        if markdown:
+            lines = [columns, ["---:" if r else "---" for r in right],
+                     *[[cell.strip() if not cell.startswith(" ") else f"&nbsp; {cell.strip()}" for cell in row]
+                       for row in rows]]
+            console.print("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n", soft_wrap=True,
+                          markup=False)
+            continue
+        table = Table(title=title)
+        for column, r in zip(columns, right, strict=True):
+            table.add_column(column, justify="right" if r else "left")
+        for row in rows:
             table.add_row(*row)
-    return table
+        console.print(table)
 
 
 def main(argv=None):
@@ -187,11 +228,12 @@ def main(argv=None):
     parser.add_argument("--lanes", type=int, default=4, help="elements per beat (default: 4)")
     parser.add_argument("--max-length", type=int, default=1024, metavar="N", help="longest row (default: 1024)")
     parser.add_argument("--serial", action="store_true", help="the units of the serial back end instead")
+    parser.add_argument("--markdown", action="store_true", help="with --serial: print Markdown")
     args = parser.parse_args(argv)
     console = Console(highlight=False)
     try:
         if args.serial:
-            console.print(serial_table(args.max_length, console))
+            serial_report(args.max_length, console, args.markdown)
             return 0
         config = LiteNormConfig(lanes=args.lanes, max_length=args.max_length)
         table = Table(title=f"area of the core, {args.lanes} lanes, max_length {args.max_length}")

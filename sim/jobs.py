@@ -163,7 +163,7 @@ def random_job(rng, config, memory, max_rows=12, max_length=None, **fixed):
     if op == "softmax":
         fixed.setdefault("fmt", str(rng.choice(config.formats)))
     else:
-        fixed.setdefault("eps", int(rng.integers(0, 1 << int(rng.integers(1, c.EPS_BITS)))) if config.eps else 0)
+        fixed.setdefault("eps", int(rng.integers(0, 1 << int(rng.integers(1, config.eps_bits)))) if config.eps else 0)
         if "affine" not in fixed and config.has_affine and rng.random() < 0.5:
             gamma, beta = rng.integers(-(1 << 15), 1 << 15, (2, length))
             fixed["affine"] = Affine(gamma, beta, int(rng.integers(8, 32)), int(rng.integers(0, 16)),

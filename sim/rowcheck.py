@@ -93,7 +93,8 @@ def _row(rng, config, x, gamma, beta, **wish):
         constant = False
         text = f"softmax {fmt.name}, {scale}"
     else:
-        eps = float(rng.choice([0, 0, 0.01, 30, 1e6])) if config.eps else 0.0
+        largest = (1 << config.eps_bits) / length**2 * 0.999
+        eps = min(float(rng.choice([0, 0, 0.01, 30, 1e6])), largest) if config.eps else 0.0
         affine = None
         params.update(eps=eps_term(eps, length), affine=0)
         if config.has_affine and (rng.random() < 0.6 if wish.get("affine") is None else wish["affine"]):

@@ -21,7 +21,7 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.serial import model, model_norm
-from litenorm.accel.serial.unit import NORM_ROOT, ResultWord
+from litenorm.accel.serial.unit import NORM_OUT, NORM_ROOT, ResultWord
 from litenorm.accel.serial.units import kind, unit_class
 from litenorm.sim.errors import SimulationError
 from litenorm.sim.rowcheck import RowMismatch
@@ -79,7 +79,7 @@ def unit_dut(config, harness=StreamDut, **options):
     """Return a harness of the unit of `config` behind streams."""
     module = UnitStream(unit_class(config)(config))
     return harness(module, sinks={"sink": module.sink}, sources={"source": module.source},
-                   name=f"serial_{kind(config)}_{config.size}", **options)
+                   name=f"serial_{kind(config)}_{config.size}{'_wide' * config.serial_wide}", **options)
 
 
 def random_rows(rng, count, n):
@@ -109,19 +109,25 @@ class UnitRows:
     results: np.ndarray
 
 
-def softmax_rows(dut, config, x, k, tfl=0):
-    """UnitRows of softmax rows x, int64 [rows, N]; k int or int [rows]; tfl 0 or 1: format u8_255 or tfl_s8."""
+def _presented(passes, n):
+    """The phase and the index of each element that is presented to a unit in a row of n elements."""
+    counts = [1 if phase == NORM_ROOT and NORM_OUT in passes else n for phase in passes]
+    return np.repeat(passes, counts), np.concatenate([np.arange(count) for count in counts])
+
+
+def softmax_rows(dut, config, x, k, tfl=0, fmt=None):
+    """UnitRows of softmax rows x, int64 [rows, N]; k int or int [rows]; tfl 0 or 1: u8_255 or tfl_s8, or a name."""
+    fmt = FORMATS[fmt or ("u8_255", "tfl_s8")[tfl]]
     count, n = x.shape
-    start = (np.arange(n) == 0) & np.ones((count, 3, 1), bool)
-    beats = dut.sinks["sink"].beats(count * 3 * n)
+    phase, index = _presented(unit_class(config).softmax_passes, n)
+    beats = dut.sinks["sink"].beats(count * len(phase))
     beats["first"] = beats["last"] = 1
-    fields = dict(x=np.repeat(x[:, None], 3, axis=1) & 0xFF, start=start, phase=np.arange(3)[:, None],
-                  k=np.reshape(k, (-1, 1, 1)))
-    if "tfl_s8" in config.formats:
-        fields["tfl"] = np.int64(tfl)
+    fields = dict(x=x[:, index] & 0xFF, start=index == 0, phase=phase, k=np.reshape(k, (-1, 1)))
+    for name, value in (("tfl", fmt.capped), ("half", fmt.total == 1 << 15), ("even", fmt.total % 2 == 0)):
+        if name in dut.sinks["sink"].widths:
+            fields[name] = np.int64(value)
     for name, value in fields.items():
-        beats[name] = np.broadcast_to(value, (count, 3, n)).reshape(-1)
-    fmt = FORMATS["tfl_s8" if tfl else "u8_255"]
+        beats[name] = np.broadcast_to(value, (count, len(phase))).reshape(-1)
     codes = model.softmax(x, np.full(count, n), np.broadcast_to(k, count), fmt)
     good = fmt.total - (fmt.capped and n == 1)
     if (codes.sum(axis=1) != good).any():
@@ -129,12 +135,10 @@ def softmax_rows(dut, config, x, k, tfl=0):
     return UnitRows(beats, codes.reshape(-1), np.full(count, n))
 
 
-def norm_rows(dut, config, x, rms=0):
-    """UnitRows of LayerNorm rows x, int64 [rows, N]; rms 1: RMSNorm."""
+def norm_rows(dut, config, x, rms=0, eps=0):
+    """UnitRows of LayerNorm rows x, int64 [rows, N]; rms 1: RMSNorm; eps: term, int or int [rows]."""
     count, n = x.shape
-    passes = unit_class(config).norm_passes
-    phase = np.concatenate([np.full(1 if p == NORM_ROOT else n, p) for p in passes])
-    index = np.concatenate([np.arange(1 if p == NORM_ROOT else n) for p in passes])
+    phase, index = _presented(unit_class(config).norm_passes, n)
     beats = dut.sinks["sink"].beats(count * len(phase))
     beats["first"] = beats["last"] = 1
     fields = dict(x=x[:, index] & 0xFF, start=index == 0, phase=phase, length=np.int64(n))
@@ -142,9 +146,11 @@ def norm_rows(dut, config, x, rms=0):
         fields["rms"] = np.int64(rms)
     if kind(config) == "all":
         fields["norm"] = np.int64(1)
+    if config.eps:
+        fields["eps"] = np.reshape(eps, (-1, 1))
     for name, value in fields.items():
         beats[name] = np.broadcast_to(value, (count, len(phase))).reshape(-1)
-    y = (model_norm.rmsnorm if rms else model_norm.layernorm)(x, np.full(count, n), np.zeros(count, np.int64))
+    y = (model_norm.rmsnorm if rms else model_norm.layernorm)(x, np.full(count, n), np.broadcast_to(eps, count))
     if not rms and y.sum(axis=1).any():
         raise RowMismatch(f"the model's rows of {n} elements do not all add up to 0", 0)
     return UnitRows(beats, y.reshape(-1), np.full(count, n))
@@ -154,24 +160,32 @@ def random_softmax_rows(rng, dut, config, count):
     """UnitRows of about `count` softmax rows of all LENGTHS, kinds and scales, in batches in random order."""
     def batch(x):
         k = np.minimum(2.0 ** rng.uniform(-1, 13.2, len(x)), c.SERIAL_SCALE_MAX).astype(np.int64)
-        return softmax_rows(dut, config, x, k, int(rng.integers(2)) if "tfl_s8" in config.formats else 0)
+        return softmax_rows(dut, config, x, k, fmt=str(rng.choice(config.formats)))
 
     return _mix(rng, config, count, batch)
 
 
 def random_norm_rows(rng, dut, config, count):
     """UnitRows of about `count` LayerNorm and RMSNorm rows of all LENGTHS and kinds, in batches in random order."""
+    return _mix(rng, config, count, lambda x: _random_norm(rng, dut, config, x))
+
+
+def _random_norm(rng, dut, config, x):
     ops = [rms for rms, op in enumerate(("layernorm", "rmsnorm")) if op in config.ops]
-    return _mix(rng, config, count, lambda x: norm_rows(dut, config, x, int(rng.choice(ops))))
+    eps = 0
+    if config.eps:
+        eps = (2.0 ** rng.uniform(-1, c.SERIAL_EPS_BITS, len(x))).astype(np.int64)
+        eps[rng.random(len(x)) < 0.1] = (1 << c.SERIAL_EPS_BITS) - 1
+    return norm_rows(dut, config, x, int(rng.choice(ops)), eps)
 
 
 def random_rows_of_all(rng, dut, config, count):
     """UnitRows of about `count` rows of all three operations, as those of random_softmax_rows and random_norm_rows."""
     def batch(x):
         if rng.integers(3):
-            return norm_rows(dut, config, x, int(rng.integers(2)))
+            return _random_norm(rng, dut, config, x)
         k = np.minimum(2.0 ** rng.uniform(-1, 13.2, len(x)), c.SERIAL_SCALE_MAX).astype(np.int64)
-        return softmax_rows(dut, config, x, k, int(rng.integers(2)) if "tfl_s8" in config.formats else 0)
+        return softmax_rows(dut, config, x, k, fmt=str(rng.choice(config.formats)))
 
     return _mix(rng, config, count, batch)
 
@@ -218,7 +232,7 @@ def run_unit_reset(dut, rows, cycle, seed=0):
     """
     beats, ends = rows.beats.copy(), np.cumsum(rows.results)
     # One row is one packet, so that the harness goes on with the next one after the reset.
-    beats["first"] = (beats["start"] == 1) & (beats["phase"] == beats["phase"][0])
+    beats["first"] = beats["phase"] < np.roll(beats["phase"], 1)
     beats["last"] = np.roll(beats["first"], -1)
     result = dut.run({"sink": beats}, seed=seed, reset_at=[cycle], max_cycles=1 << 40, hang_cycles=1 << 20,
                      idle_cycles=1 << 16)
@@ -235,13 +249,14 @@ def main(argv=None):
                                      epilog="example: python -m litenorm.sim.serialcheck --size area --rows 100000")
     parser.add_argument("--op", choices=["softmax", "norm"], default="softmax", help="norm: LayerNorm and RMSNorm")
     parser.add_argument("--size", choices=["area", "balanced"], default="area")
+    parser.add_argument("--formats", default="u8_255,tfl_s8", help="of softmax (default: u8_255,tfl_s8)")
     parser.add_argument("--rows", type=int, default=100_000, help="random rows (default: 100000)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     try:
         ops, draw = {"softmax": ("softmax", random_softmax_rows),
                      "norm": (("layernorm", "rmsnorm"), random_norm_rows)}[args.op]
-        config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=("u8_255", "tfl_s8"))
+        config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=tuple(args.formats.split(",")))
         dut = unit_dut(config)
         rng = np.random.default_rng(args.seed)
         count = elements = cycles = 0

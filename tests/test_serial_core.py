@@ -28,7 +28,12 @@ CONFIGS = {
     "softmax_balanced": dict(ops="softmax", size="balanced", formats=BOTH),
     "norm_area": dict(ops=NORMS, size="area", max_length=64),   # a row of 1024 takes 4 million cycles
     "norm_balanced": dict(ops=NORMS, size="balanced"),
+    "all_balanced": dict(size="balanced", formats=BOTH),
+    "eps_area": dict(ops=NORMS, size="area", eps=True, max_length=64),
+    "eps_balanced": dict(ops=NORMS, size="balanced", eps=True),
     "all_area": dict(size="area", formats=BOTH, max_length=64),
+    "softmax_wide": dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")),
+    "one_wide_format": dict(ops="softmax", size="balanced", formats="tfl_s16", max_length=64),
     "one_format": dict(ops="softmax", size="balanced", formats="tfl_s8"),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
     "layernorm_without_masks": dict(ops="layernorm", size="balanced", masks=False),

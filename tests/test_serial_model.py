@@ -17,6 +17,8 @@ from litenorm.accel.serial import model as serial
 from litenorm.sim.serialcheck import random_rows
 
 CONFIG = LiteNormConfig(backend="serial", formats=("u8_255", "tfl_s8"))
+WIDE = LiteNormConfig(backend="serial", ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535"))
+CONFIGS = {name: config for config in (CONFIG, WIDE) for name in config.formats}
 LENGTHS = (1, 2, 3, 7, 64, 255, 256, 257, 1000, 1024)
 
 
@@ -29,18 +31,18 @@ def test_table_keeps_the_order():
     assert len(table) == 16 and table[0] == 255 and table == sorted(table, reverse=True) and 2 * table[-1] >= table[0]
 
 
-@pytest.mark.parametrize("name", CONFIG.formats)
+@pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("n", LENGTHS)
 def test_every_sum_is_exact(name, n):
     rng = np.random.default_rng(n)
     fmt = FORMATS[name]
     for scale in (1e-5, 0.003, 0.05, 0.3, CONFIG.max_scale):
-        codes = model.softmax(random_rows(rng, 400, n), scale, name, config=CONFIG)
+        codes = model.softmax(random_rows(rng, 400, n), scale, name, config=CONFIGS[name])
         assert codes.dtype == fmt.dtype
         assert (sums(codes, fmt) == fmt.total - (fmt.capped and n == 1)).all()
 
 
-@pytest.mark.parametrize("name", CONFIG.formats)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_row_of_two_and_three_levels(name):
     """All distances between two elements, and a grid of those between three, at every programmed scale of a list."""
     fmt = FORMATS[name]
@@ -49,31 +51,30 @@ def test_every_row_of_two_and_three_levels(name):
     for x in rows:
         for k in (0, 1, 50, 295, 1000, 4096, c.SERIAL_SCALE_MAX):
             out = serial.softmax(x, np.full(len(x), x.shape[1]), k, fmt)
-            assert (out.sum(axis=1) == fmt.total).all() and out.min() >= 0 and out.max() <= 255
+            assert (out.sum(axis=1) == fmt.total).all() and out.min() >= 0 and out.max() < 1 << fmt.bits
 
 
-@pytest.mark.parametrize("name", CONFIG.formats)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_masked_elements_are_zero_and_change_nothing(name):
     rng = np.random.default_rng(5)
     x, lengths = random_rows(rng, 300, 40), rng.integers(1, 41, 300)
-    codes = model.softmax(x, 0.1, name, length=lengths, config=CONFIG).astype(np.int64) - FORMATS[name].zero_point
+    zero_point = FORMATS[name].zero_point
+    codes = model.softmax(x, 0.1, name, length=lengths, config=CONFIGS[name]).astype(np.int64) - zero_point
     for row, out, n in zip(x, codes, lengths.tolist(), strict=True):
-        alone = model.softmax(row[:n], 0.1, name, config=CONFIG).astype(np.int64) - FORMATS[name].zero_point
+        alone = model.softmax(row[:n], 0.1, name, config=CONFIGS[name]).astype(np.int64) - zero_point
         assert (out[:n] == alone).all() and not out[n:].any()
 
 
 def test_code_is_within_one_of_its_exact_value():
-    """|out - 256 * e / S| < 1, but for the first element of tfl_s8, which may have 1 more, and the cap."""
+    """|out - 2^F * e / S| <= 1 in every format, the cap's elements among them."""
     rng = np.random.default_rng(6)
     for n in LENGTHS:
         x, k = random_rows(rng, 500, n), rng.integers(0, c.SERIAL_SCALE_MAX + 1, 500)
         lengths = np.full(500, n)
-        e = serial.exp2(x, lengths, k)
-        exact = 256 * e / e.sum(axis=1, keepdims=True)
-        base = serial.softmax(x, lengths, k, FORMATS["u8_255"])
-        assert (abs(base - exact) <= 1 + 1e-9).all()
-        capped = serial.softmax(x, lengths, k, FORMATS["tfl_s8"])
-        assert (abs(capped - exact) <= 1 + 1e-9).all()
+        for fmt in map(FORMATS.get, CONFIGS):
+            e = serial.exp2(x, lengths, k, 16 if fmt.bits == 8 else 22)
+            exact = (1 << (fmt.total - 1).bit_length()) * e / e.sum(axis=1, keepdims=True)
+            assert (abs(serial.softmax(x, lengths, k, fmt) - exact) <= 1 + 1e-9).all()
 
 
 def test_error_against_float():

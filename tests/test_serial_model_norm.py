@@ -27,7 +27,7 @@ def reference(x, carried):
     if not v:
         return [0] * n
     h = next(h for h in range(16) if v << (2 * h) >= 1 << 30)
-    root = min(math.isqrt(v << (2 * h)), (1 << 17) - 1)
+    root = math.isqrt(v << (2 * h))
     y, r = [], root // 2
     for i in x:
         q, rest = divmod(r + ((n * i - (sum(x) if carried else 0)) << (h + 10)), root)
@@ -73,13 +73,13 @@ def test_rmsnorm_error(n):
 
 def test_square_root():
     """Exact at every square of a root and beside it, and at both ends."""
-    roots = np.arange(1 << 17)
+    roots = np.arange(185_363)     # the square of the last is below 2^35
     for offset in (-1, 0, 1):
         v = np.maximum(roots * roots + offset, 0)
         d, h = model_norm.square_root(v)
         assert ((d * d <= v << (2 * h)) & ((d + 1) ** 2 > v << (2 * h))).all()
         assert ((d >= 1 << 15) & ((h == 0) | (d < 1 << 16)))[v > 0].all()
-    assert [a.tolist() for a in model_norm.square_root([0, 1, 1 << 34])] == [[0, 1 << 15, (1 << 17) - 1], [15, 15, 0]]
+    assert [a.tolist() for a in model_norm.square_root([0, 1, 1 << 34])] == [[0, 1 << 15, 1 << 17], [15, 15, 0]]
 
 
 def test_masked_elements_do_not_count():
@@ -100,3 +100,19 @@ def test_order_of_equal_elements():
         low = np.where(x == value, y, 1 << 20).min(axis=1)
         high = np.where(x == value, y, -(1 << 20)).max(axis=1)
         assert (high - low <= 1).all()
+
+
+def test_eps():
+    """sigma is that of var / (var + eps); a row of equal elements stays 0; the largest eps term, and one more."""
+    config = LiteNormConfig(backend="serial", ops=("layernorm", "rmsnorm"), eps=True)
+    x = random_rows(np.random.default_rng(3), 2000, 100)
+    var = x.var(axis=1)
+    for eps in (0.01, 3, 5000, ((1 << 34) - 1) / 100**2):
+        y = model.layernorm(x, eps, config=config)
+        assert not y.sum(axis=1).any() and not y[var == 0].any()
+        sigma = np.sqrt((y.astype(float) ** 2).mean(axis=1)) / 1024
+        term = round(eps * 100**2) / 100**2
+        assert np.abs(sigma - np.sqrt(var / (var + term))).max() < 2**-10 + 2**-15
+    with pytest.raises(ValueError, match="eps is too large for the serial back end; good: below 1.71799e"):
+        model.layernorm(x, (1 << 34) / 100**2, config=config)
+    assert not model.rmsnorm([[0, 0]], 0.5, config=config).any()

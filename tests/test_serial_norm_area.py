@@ -28,7 +28,7 @@ from litenorm.sim.verilated import Stall
 
 SIZE = "area"
 ROWS = 1_500
-GATES = {("layernorm", "rmsnorm"): 1068, ("layernorm",): 1062, ("rmsnorm",): 1065}
+GATES = {("layernorm", "rmsnorm"): 1064, ("layernorm",): 1060, ("rmsnorm",): 1059}
 LIMIT = 1150
 
 
@@ -82,7 +82,7 @@ def test_small_variances(rms):
             run_unit(dut_of(), norm_rows(dut_of(), config_of(), x, rms))
 
 
-@pytest.mark.parametrize("options", [{"ops": "layernorm"}, {"ops": "rmsnorm"}, {"max_length": 2},
+@pytest.mark.parametrize("options", [{"ops": "layernorm"}, {"ops": "rmsnorm"}, {"max_length": 2}, {"eps": True},
                                      {"max_length": 200}])
 def test_other_cores_give_the_same(options):
     rng = np.random.default_rng(4)
@@ -112,6 +112,24 @@ def test_area(ops):
     """`python -m litenorm.bench.area --serial` prints it."""
     gates = unit_area(config_of(ops=ops)).gates
     assert gates == pytest.approx(GATES[ops], rel=0.03) and gates <= LIMIT
+
+
+def test_area_of_eps():
+    assert unit_area(config_of(eps=True)).gates == pytest.approx(1159, rel=0.03)
+
+
+@pytest.mark.parametrize("n", [1, 2, 256])
+def test_eps_at_its_ends(n):
+    """The largest V and eps together, and rows without variance, whose y are 0 whatever eps is."""
+    config = config_of(eps=True)
+    dut = unit_dut(config)
+    x = np.full((4, n), -128)
+    x[1, ::2] = 127
+    x[2] = 0
+    x[3] = np.arange(n) == n - 1
+    for eps in (0, 1, 1 << 33, (1 << 34) - 1):
+        for rms in (0, 1):
+            run_unit(dut, norm_rows(dut, config, x, rms, eps))
 
 
 @pytest.mark.parametrize("n", [2, 64, 1024])

@@ -27,6 +27,7 @@ CONFIGS = {
     "softmax_balanced": dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")),
     "norm_area": dict(ops=("layernorm", "rmsnorm"), size="area"),
     "norm_balanced": dict(ops=("layernorm", "rmsnorm"), size="balanced"),
+    "softmax_wide": dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")),
     "all_area": dict(size="area", formats=("u8_255", "tfl_s8")),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
 }

@@ -82,6 +82,13 @@ def test_every_operation_behind_every_other():
     run_unit(dut_of(), joined([row(op) for op in order * 8]))
 
 
+def test_eps():
+    config = config_of(eps=True)
+    dut = unit_dut(config)
+    run_unit(dut, random_rows_of_all(np.random.default_rng(6), dut, config, 150))
+    assert unit_area(config_of(formats=("u8_255",), eps=True)).gates == pytest.approx(1648, rel=0.03)
+
+
 def test_reset_at_any_cycle():
     """After a reset in mid-row the next row that starts is right."""
     rng = np.random.default_rng(4)

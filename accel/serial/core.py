@@ -17,7 +17,6 @@ from litenorm.accel.serial.units import unit_class
 
 ROWS_IN_CORE = 4        # promises of the self-check: the row in the memory, and those whose codes still leave
 CODES_WAITING = 4       # codes that wait for the source; the unit goes on while no more than 2 wait
-SOFTMAX_LAST_PASS = 2
 
 
 class ScaleRegister(LiteXModule):
@@ -76,7 +75,7 @@ class SerialLiteNorm(LiteXModule):
     during its last pass, while the next row waits.
 
     sink     beats of one s8 element; `last` ends a row; params: rows.row_params, constant within a row. A scale above
-             config.max_scale counts as that one
+             config.max_scale counts as that one, an eps term above 2^config.eps_bits - 1 as that
     source   as many beats as went in, 16 bits: the code, s8 sign-extended, u8 zero-extended, or y, Q5.10; the zero
              point for masked elements
 
@@ -150,13 +149,18 @@ class SerialLiteNorm(LiteXModule):
                 value = Signal(name=f"row_{name}")
                 self.sync += If(ends, value.eq(next_norm if op is None else sink.op == OP[op]))
                 self.comb += getattr(unit, name).eq(value)
-        tfl = Signal()
-        if config.formats == ("tfl_s8",):
-            self.comb += tfl.eq(~norm)
-        elif "tfl_s8" in config.formats:
-            self.sync += If(ends, tfl.eq((sink.format == FORMATS["tfl_s8"].code) & ~next_norm))
-        if "tfl" in unit.constants:
-            self.comb += unit.tfl.eq(tfl)
+        if "eps" in unit.constants:
+            eps = Signal(config.eps_bits)
+            self.sync += If(ends,
+                # What does not fit becomes the largest.
+                eps.eq(Mux(sink.eps[config.eps_bits:] != 0, 2**config.eps_bits - 1, sink.eps))
+            )
+            self.comb += unit.eps.eq(eps)
+        offset = self.of_format("offset", ends, lambda fmt: fmt.signed) & ~norm     # the zero point is not 0
+        for name, wanted in (("tfl", lambda fmt: fmt.capped), ("half", lambda fmt: fmt.total == 1 << 15),
+                             ("even", lambda fmt: fmt.total % 2 == 0)):
+            if name in unit.constants:
+                self.comb += getattr(unit, name).eq(self.of_format(f"row_{name}", ends, wanted) & ~norm)
 
         # Passes --------------------------------------------------------------------------------------------------
         # `present` and what goes with it change after a cycle with `turn` only, as the unit demands.
@@ -165,6 +169,7 @@ class SerialLiteNorm(LiteXModule):
         may_present = Signal()
         phase = Signal(2)
         first_phase = Signal(2)     # of the row that enters
+        softmax_last = unit.softmax_passes[-1]
         step = Signal()
         pass_ends = Signal()
         row_ends = Signal()
@@ -176,8 +181,8 @@ class SerialLiteNorm(LiteXModule):
             may_present.eq(codes.level < CODES_WAITING // 2),
             step.eq(present & unit.ready),
             first_phase.eq(Mux(next_norm, unit.norm_passes[0], 0)),
-            pass_ends.eq((index == last_valid) | (norm & (phase == NORM_ROOT))),
-            row_ends.eq(pass_ends & (phase == Mux(norm, NORM_OUT, SOFTMAX_LAST_PASS))),
+            pass_ends.eq((index == last_valid) | ((norm | (softmax_last == NORM_OUT)) & (phase == NORM_ROOT))),
+            row_ends.eq(pass_ends & (phase == Mux(norm, NORM_OUT, softmax_last))),
             If(step,
                 next_index.eq(Mux(pass_ends & ~row_ends, 0, index + 1))
             ).Else(
@@ -234,17 +239,20 @@ class SerialLiteNorm(LiteXModule):
         )
 
         # Codes ---------------------------------------------------------------------------------------------------
-        self.word = word = ResultWord(unit, c.CODE_BITS if config.has_norm else 8)
+        self.word = word = ResultWord(unit, c.CODE_BITS if config.has_norm or config.serial_wide else 8)
         out = Signal(c.CODE_BITS)
-        sign = Signal()
+        inverted = Signal()
+        code = Signal(c.CODE_BITS)
         self.comb += [
             If(~pad, out.eq(word.data)),
-            sign.eq(tfl & ~out[7]),
+            inverted.eq(offset),
+            # out - 2^15 inverts bit 15; out - 2^7 inverts bit 7, and what is above it is the sign.
+            code.eq(Cat(out[:15], out[15] ^ inverted) if config.serial_wide else
+                    Cat(out[:7], out[7] ^ inverted, out[8:] | Replicate(inverted & ~out[7], c.CODE_BITS - 8))),
             codes.sink.valid.eq(word.valid | pad),
             codes.sink.first.eq(index == 0),
             codes.sink.last.eq(index == last_index),
-            # out - 128 * tfl
-            codes.sink.data.eq(Cat(out[:7], out[7] ^ tfl, out[8:] | Replicate(sign, c.CODE_BITS - 8))),
+            codes.sink.data.eq(code),
             codes.source.connect(source),
         ]
 
@@ -260,3 +268,13 @@ class SerialLiteNorm(LiteXModule):
         ]
         if config.has_norm:
             self.comb += self.constant_row.eq(step & norm & (phase == NORM_ROOT) & unit.constant)
+
+    def of_format(self, name, ends, wanted):
+        """Expression: whether wanted(format) holds for the row's softmax format; a register where it depends on it."""
+        formats = [FORMATS[f] for f in self.config.formats] if self.config.has_softmax else []
+        good = [f for f in formats if wanted(f)]
+        if len(good) in (0, len(formats)):
+            return C(int(bool(good)), 1)
+        value = Signal(name=name)
+        self.sync += If(ends, value.eq(Reduce("OR", [self.sink.format == f.code for f in good])))
+        return value

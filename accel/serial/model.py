@@ -3,16 +3,18 @@
 
 """The bit-exact model of the serial back end's softmax: NumPy, vectorized over rows; both sizes compute it.
 
-A row needs no multiplier, no reciprocal and no quotient digits: the remainder is carried from element to element and
-S + 1, S = sum(e), is subtracted as often as it fits. The outputs telescope,
+A row needs no multiplier and no reciprocal: it is divided by S + 1, S = sum(e), and the remainder is carried from
+element to element. The outputs telescope,
 
-    out_i = C_i - C_(i-1),    C_i = floor(256 * (e_1 + ... + e_i) / (S + 1)),    C_0 = 0,
+    out_i = C_i - C_(i-1),    C_i = floor(2^F * (e_1 + ... + e_i) / (S + 1)),    C_0 = 0,
 
-so they add up to floor(256 * S / (S + 1)) = 255 for every row, because S >= 65280 > 255: format u8_255. Each out_i is
-within 1 of 256 * e_i / S, so within 2 ulp of 255 * e_i / S, and within 1 ulp unless e_i has most of the row.
+so they add up to floor(2^F * S / (S + 1)) = 2^F - 1 for every row, because S + 1 >= 2^F: formats u8_255 (F = 8) and
+u16_65535 (F = 16). Each out_i is within 1 of 2^F * e_i / S, so within 2 ulp of T * e_i / S, and within 1 ulp unless e_i
+has most of the row.
 
-The capped format tfl_s8 starts from a remainder of S + 1: C_i is 1 more for i >= 1, and the sum is 256. A first element
-that would be 256 stays 255, and what is left over makes the second one larger by 1.
+The formats with T = 2^F (tfl_s8, tfl_s16; u16_q15 with F = 15) start from a remainder of S + 1: C_i is 1 more for
+i >= 1, and the sum is 2^F. A first element that would not fit its code stays the largest code, and what is left over
+makes the second one larger by 1.
 """
 
 import numpy as np
@@ -50,33 +52,35 @@ def _rounded(multiplier, shift):
     return (((int(multiplier) << left) >> int(shift)) + 1) >> 1
 
 
-def exp2(x, lengths, k):
-    """e_i = 2^((x_i - max) * K), 16 bits, 0 for masked elements; e of the maximum is 65280.
+def exp2(x, lengths, k, bits=c.SERIAL_EXP_BITS):
+    """e_i = 2^((x_i - max) * K), `bits` bits, 0 for masked elements; e of the maximum is 255 * 2^(bits - 8).
 
     x int [rows, N], lengths int [rows], k int or int [rows] -> int64 [rows, N]. The exponent is rounded to 1/16 octave,
-    so e is within 2.5 % of the true ratio to the maximum's; it never increases with the distance to the maximum.
+    so e is within 2.5 % of its true ratio to the maximum, and then truncated. It never increases with the distance to
+    the maximum.
     """
     valid = np.arange(x.shape[1]) < lengths[:, None]
     top = np.where(valid, x, np.iinfo(np.int64).min).max(axis=1, keepdims=True)
     t = np.where(valid, top - x, 0)
     right = c.SERIAL_SCALE_FRACTION_BITS - c.SERIAL_OCTAVE_FRACTION_BITS
     d = (t * np.reshape(k, (-1, 1)) + (1 << (right - 1))) >> right
-    octave = np.minimum(d >> c.SERIAL_OCTAVE_FRACTION_BITS, c.SERIAL_EXP_BITS)
+    octave = np.minimum(d >> c.SERIAL_OCTAVE_FRACTION_BITS, bits)
     g = TABLE[d & ((1 << c.SERIAL_OCTAVE_FRACTION_BITS) - 1)]
-    return np.where(valid, (g << (c.SERIAL_EXP_BITS - c.SERIAL_TABLE_BITS)) >> octave, 0)
+    return np.where(valid, (g << (bits - c.SERIAL_TABLE_BITS)) >> octave, 0)
 
 
 def softmax(x, lengths, k, fmt):
-    """out [rows, N] = code - zero_point: sums to fmt.total; 255 for a row of one valid element.
+    """out [rows, N] = code - zero_point: sums to fmt.total; 1 less for a row of one valid element in a capped format.
 
     x s8 as int64 [rows, N]; lengths int [rows], valid elements; k of programmed_scale, one or one a row; fmt a
-    SoftmaxFormat, u8_255 or tfl_s8
+    SoftmaxFormat
     """
-    e = exp2(x, lengths, k)
-    running = (np.cumsum(e, axis=1) << 8) // (e.sum(axis=1, keepdims=True) + 1)
+    e = exp2(x, lengths, k, c.SERIAL_EXP_BITS if fmt.bits == 8 else c.SERIAL_WIDE_EXP_BITS)
+    fraction_bits = (fmt.total - 1).bit_length()
+    running = (np.cumsum(e, axis=1) << fraction_bits) // (e.sum(axis=1, keepdims=True) + 1)
     out = np.diff(running, axis=1, prepend=0)
-    if fmt.capped:
-        second = (out[:, 0] == fmt.total - 1).astype(np.int64)
+    if fmt.total == 1 << fraction_bits:
+        second = (out[:, 0] == (1 << fmt.bits) - 1).astype(np.int64)
         out[:, 0] += 1 - second
         if out.shape[1] > 1:
             out[:, 1] += second * (lengths > 1)

@@ -9,11 +9,17 @@ from migen import *
 from litenorm.accel import constants as c
 from litenorm.accel.serial.unit import NORM_OUT, NORM_ROOT, NORM_SUM, NORM_VARIANCE, SerialUnit
 
-RING = c.SERIAL_VARIANCE_BITS + 1       # V and a sign
 S_BITS = c.SERIAL_SUM_BITS
-D_BITS = c.SERIAL_ROOT_BITS
-ROOT_STEPS = D_BITS
 DIVIDE_STEPS = c.NORM_BITS - 1
+
+
+def widths(config):
+    """Bits of the ring A, which are those of V, with eps a sign, and a gap; and of D.
+
+    Without eps only RMSNorm of 1024 elements of -128 has a V of 2^34, which the sign's place holds, and a D of 2^17:
+    2^17 - 1 gives it the same y.
+    """
+    return c.SERIAL_VARIANCE_BITS + 1 + config.eps, c.SERIAL_ROOT_BITS + config.eps
 
 
 class NormArea(SerialUnit):
@@ -38,18 +44,21 @@ class NormArea(SerialUnit):
 
     length         i: N, valid elements of the row, 1 to max_length
     rms            i: RMSNorm, not LayerNorm; constant within a row (only with both built)
+    eps            i: the eps term of the row, added to V (only with config.eps)
     result, result_valid  o: y, one bit, MSB first: 16 times an element in OUT, all before its `ready`
     constant       o: from `ready` of ROOT to the end of OUT: V is 0, and all y are
 
-    Turns of RING cycles: SUM 9 an element, VARIANCE 73, and 1 more for the first of each; ROOT 36 + 2h; OUT 26, RMSNorm
-    27.
+    Turns, of 36 cycles, with eps 37: SUM 9 an element, VARIANCE 73, and 1 more for the first of each; ROOT 36 + 2h,
+    with eps 38 + 2h; OUT 26, RMSNorm 27.
     """
 
     norm_bits_serial = True     # the register that collects the bits of y is ResultWord's, not counted to the unit
 
     def __init__(self, config):
         both = {"layernorm", "rmsnorm"} <= set(config.ops)
-        super().__init__(1, length=config.length_bits, **({"rms": 1} if both else {}))
+        super().__init__(1, length=config.length_bits, **({"rms": 1} if both else {}),
+                         **({"eps": c.SERIAL_EPS_BITS} if config.eps else {}))
+        ring, d_bits = widths(config)
         rms = self.rms if both else C(int("rmsnorm" in config.ops), 1)
         self.constant = Signal()
 
@@ -59,12 +68,12 @@ class NormArea(SerialUnit):
         # without reset: the first element of a pass writes them, or every turn does, before they are read.
         IDLE, LOAD, ELEMENT, NORMALIZE, TRIAL, RESTORE, SEED = range(7)
         state = Signal(3)
-        cycle = Signal(max=RING)
+        cycle = Signal(max=ring)
         step = Signal(5, reset_less=True)           # of ELEMENT, up; of the square root and the division, down
         h = Signal(4, reset_less=True)              # in VARIANCE the k of x_k
-        a = Signal(RING, reset_less=True)
+        a = Signal(ring, reset_less=True)
         s = Signal(S_BITS, reset_less=True)
-        d = Signal(D_BITS, reset_less=True)
+        d = Signal(d_bits, reset_less=True)
         carry = Signal(reset_less=True)
         negative = Signal(reset_less=True)          # A, after the turn before
         delayed = Signal(reset_less=True)           # the bit of A that has just passed
@@ -103,12 +112,12 @@ class NormArea(SerialUnit):
             divide.eq((state == TRIAL) & ~in_root),
             correct.eq((state == RESTORE) & ~in_root),
             first_cycle.eq(cycle == 0),
-            last_cycle.eq(cycle == RING - 1),
+            last_cycle.eq(cycle == ring - 1),
             ends_element.eq(step == Mux(in_sum, 7, 8)),
             ends_bit.eq(in_variance & (h[:3] != 7)),
             ends_step.eq(step == 0),
-            # Bits 30 to 34 of A, in the last cycle: V * 4^h is at least 2^30.
-            large.eq(Cat(a[-4:], a[0]) != 0),
+            # Bits 30 and up of A, in the last cycle: V * 4^h is at least 2^30.
+            large.eq(Cat(a[32 - ring:], a[0]) != 0),
         ]
         self.sync += [
             cycle.eq(cycle + 1),
@@ -116,8 +125,8 @@ class NormArea(SerialUnit):
                 cycle.eq(0),
                 Case(state, {
                     IDLE: [
-                        step.eq(Mux(in_root & large, ROOT_STEPS - 1, 0)),
-                        If(in_root, zero.eq(0)),
+                        step.eq(Mux(in_root & large, d_bits - 1, 0)),
+                        *([] if config.eps else [If(in_root, zero.eq(0))]),
                         If(self.valid,
                             If(in_root,
                                 state.eq(Mux(large, TRIAL, NORMALIZE))
@@ -149,8 +158,8 @@ class NormArea(SerialUnit):
                         If(step[0],
                             h.eq(h + 1),
                             If(large | (h == c.SERIAL_ROOT_MAX_H - 1),
-                                step.eq(ROOT_STEPS - 1),
-                                zero.eq(~large),
+                                step.eq(d_bits - 1),
+                                *([] if config.eps else [zero.eq(~large)]),
                                 state.eq(TRIAL)
                             )
                         )
@@ -168,12 +177,13 @@ class NormArea(SerialUnit):
             )
         ]
 
-        # The operand: `on` from bit `at` of A, `count` is its bit, and stops at 18 ---------------------------------
+        # The operand: `on` from bit `at` of A, `count` is its bit, and stops behind that of 2 * D -------------------
         at = Signal(6)
         on = Signal(reset_less=True)
         count = Signal(5, reset_less=True)
         begins = Signal()
         runs = Signal()
+        s_runs = Signal()
         d_runs = Signal()
         steps_down = Signal()
         self.comb += [
@@ -181,8 +191,9 @@ class NormArea(SerialUnit):
             at.eq(Mux(element, step[:3], Mux(steps_down, step, 0)) + Mux(element, h, 0)
                   + Mux(element & in_out, c.NORM_FRACTION_BITS, 0)),
             begins.eq(cycle == at),
-            runs.eq(~(count[4] & count[1])),
-            d_runs.eq(runs & ~(count[4] & count[0])),
+            runs.eq(~(count[4] & count[1] & (count[0] | (d_bits < S_BITS)))),
+            s_runs.eq(~(count[4] & count[1])),
+            d_runs.eq(s_runs & ~(count[4] & count[0] & (d_bits < S_BITS))),
         ]
         self.sync += [
             on.eq((on | begins) & ~last_cycle),
@@ -192,6 +203,7 @@ class NormArea(SerialUnit):
         n_bit = Signal()
         s_bit = Signal()
         d_bit = Signal()
+        d_bit_after = Signal()
         root_bit = Signal()
         new_bit = Signal()
         operand = Signal()
@@ -202,8 +214,9 @@ class NormArea(SerialUnit):
             ).Else(
                 Case(count[:4], {i: n_bit.eq(self.length[i] & ~count[4]) for i in range(config.length_bits)})
             ),
-            s_bit.eq(Mux(runs, s[0], s[-1])),
+            s_bit.eq(Mux(s_runs, s[0], s[-1])),
             d_bit.eq(d[0] & d_runs),
+            d_bit_after.eq(d[1] & (count < d_bits - 1)),
             # (2 * D + 2^step), for (D + 2^step)^2 - D^2 = (2 * D + 2^step) * 2^step
             new_bit.eq(on & (count == step)),
             root_bit.eq(new_bit | (d[-1] & runs & (count != 0))),
@@ -217,6 +230,7 @@ class NormArea(SerialUnit):
         adds = Signal()
         subtract = Signal()
         addend = Signal()
+        eps_bit = Signal()
         total = Signal()
         passed = Signal()
         self.comb += [
@@ -231,17 +245,24 @@ class NormArea(SerialUnit):
                 adds.eq(trial | divide | ((restore | correct) & negative)),
                 subtract.eq(trial | (divide & ~negative)),
             ),
-            addend.eq(operand & adds),
+            addend.eq((operand & adds) | eps_bit),
             total.eq(a[0] ^ subtract ^ addend ^ carry),
             passed.eq(total ^ subtract),
         ]
+        if config.eps:
+            adds_eps = Signal()
+            self.comb += [
+                adds_eps.eq((state == IDLE) & in_root & self.valid),
+                Case(cycle, {i + 1: eps_bit.eq(self.eps[i] & adds_eps) for i in range(c.SERIAL_EPS_BITS)}),
+            ]
+            self.sync += If(adds_eps, zero.eq(first_cycle | (zero & ~a[0])))
         entering = Signal()
         self.comb += If(load,
             entering.eq(0)
         ).Elif(normalize,
             entering.eq(delayed)                    # A * 2
         ).Elif(seed,
-            entering.eq(on & ~count[4] & d[1])      # D / 2
+            entering.eq(on & d_bit_after)           # D / 2
         ).Else(
             entering.eq(passed)
         )
@@ -249,7 +270,7 @@ class NormArea(SerialUnit):
             carry.eq(~first_cycle & (((a[0] ^ subtract) & addend) | (carry & ((a[0] ^ subtract) | addend)))),
             delayed.eq(a[0] & ~first_cycle),
             a.eq(Cat(a[1:], entering)),
-            If(runs, s.eq(Cat(s[1:], Mux(load, a[0], s[0])))),
+            If(s_runs, s.eq(Cat(s[1:], Mux(load, a[0], s[0])))),
             If(d_runs, d.eq(Cat(d[1:], ~load & (d[0] | (new_bit & restore & ~negative))))),
             If(last_cycle, negative.eq(passed)),
         ]
@@ -271,5 +292,7 @@ class NormArea(SerialUnit):
     def cycles(config, n):
         """Cycles of a row of n elements in each pass, at most."""
         rms = "rmsnorm" in config.ops
-        return {"sum": RING * (9 * n + 1), "variance": RING * (73 * n + 1),
-                "root": RING * (2 * ROOT_STEPS + 2 + 2 * c.SERIAL_ROOT_MAX_H), "out": RING * (26 + rms) * n}
+        ring, d_bits = widths(config)
+        turns = {"sum": 9 * n + 1, "variance": 73 * n + 1, "root": 2 * d_bits + 2 + 2 * c.SERIAL_ROOT_MAX_H,
+                 "out": (26 + rms) * n}
+        return {name: ring * count for name, count in turns.items()}

@@ -12,9 +12,8 @@ from litenorm.accel.serial.unit import NORM_OUT, NORM_ROOT, NORM_VARIANCE, Seria
 SQUARE_BITS = 25                        # sum of 1024 squares of s8
 V_BITS = c.SERIAL_VARIANCE_BITS
 S_BITS = c.SERIAL_SUM_BITS
-D_BITS = c.SERIAL_ROOT_BITS
-D_LEFT = 5                              # the remainder is aligned to bit 10 of r, y has 15 bits and a sign
-T_BITS = D_BITS + D_LEFT + 2            # 2 * T, |T| <= 2^5 * D, with its sign
+D_BITS = c.SERIAL_ROOT_BITS + 1         # 2^17 is the root of the largest V
+D_LEFT = 5                              # T is aligned to bit 10 of r, y has 15 bits and a sign
 ROOT_LEFT = D_LEFT - 2
 DIVIDE_STEPS = c.NORM_BITS - 1
 
@@ -48,6 +47,7 @@ class NormBalanced(SerialUnit):
 
     length         i: N, valid elements of the row, 1 to max_length
     rms            i: RMSNorm, not LayerNorm; constant within a row (only with both built)
+    eps            i: the eps term of the row, added to V (only with config.eps)
     result, result_valid  o: y, Q5.10
     constant       o: from `ready` of ROOT to the end of OUT: V is 0, and all y are
 
@@ -56,10 +56,13 @@ class NormBalanced(SerialUnit):
 
     norm_passes = (NORM_VARIANCE, NORM_ROOT, NORM_OUT)
 
-    def __init__(self, config):
+    def __init__(self, config, softmax=None):
         both = {"layernorm", "rmsnorm"} <= set(config.ops)
-        super().__init__(c.NORM_BITS, length=config.length_bits, **({"rms": 1} if both else {}))
+        super().__init__(c.NORM_BITS, length=config.length_bits, **({"rms": 1} if both else {}),
+                         **({"eps": c.SERIAL_EPS_BITS} if config.eps else {}),
+                         **(softmax.constants if softmax else {}))
         rms = self.rms if both else C(int("rmsnorm" in config.ops), 1)
+        norm = self.norm if softmax else C(1)
         self.constant = Signal()
 
         # # #
@@ -73,10 +76,13 @@ class NormBalanced(SerialUnit):
         state = Signal(2)
         count = Signal(6)
         h = Signal(5, reset_less=True)              # steps of the square root less 1: 16 + h
-        t = Signal((T_BITS, True), reset_less=True)
+        r_bits = c.SERIAL_ROOT_BITS + config.eps
+        # 2 * T and its sign, |T| <= 2^5 * D; D = 2^17 without eps has only small T
+        t_bits = max(r_bits + D_LEFT + 2, softmax.bits if softmax else 0)
+        t = Signal((t_bits, True), reset_less=True)
         a = Signal(V_BITS, reset_less=True)
         s = Signal((S_BITS, True), reset_less=True)
-        d = Signal(S_BITS, reset_less=True)
+        d = Signal(D_BITS, reset_less=True)          # S_BITS, too
         a_carry = Signal(reset_less=True)
         s_carry = Signal(reset_less=True)
 
@@ -85,9 +91,9 @@ class NormBalanced(SerialUnit):
         in_root = Signal()
         in_out = Signal()
         self.comb += [
-            in_variance.eq(self.phase == NORM_VARIANCE),
-            in_root.eq(self.phase == NORM_ROOT),
-            in_out.eq(self.phase == NORM_OUT),
+            in_variance.eq(norm & (self.phase == NORM_VARIANCE)),
+            in_root.eq(norm & (self.phase == NORM_ROOT)),
+            in_out.eq(norm & (self.phase == NORM_OUT)),
         ]
         squares = Signal()
         by_length = Signal()
@@ -105,8 +111,10 @@ class NormBalanced(SerialUnit):
             forming.eq(in_out & (state == FIRST) & self.valid),
             shifting.eq(in_out & (state == SECOND)),
             dividing.eq(in_out & (state == THIRD)),
-            seeding.eq(state == SEED),
+            seeding.eq(norm & (state == SEED)),
         ]
+        if softmax:
+            self.comb += softmax.connect(self, first=state == FIRST, second=state == SECOND, count=count, t=t, a=a)
         first_cycle = Signal()
         below_8 = Signal()
         below_18 = Signal()
@@ -114,6 +122,8 @@ class NormBalanced(SerialUnit):
         ends_shift = Signal()
         ends_root = Signal()
         ends_division = Signal()
+        norm_ends = Signal()
+        norm_ready = Signal()
         ends = Signal()
         self.comb += [
             first_cycle.eq(count == 0),
@@ -121,13 +131,16 @@ class NormBalanced(SerialUnit):
             below_18.eq(~(count[4] & (count[1:4] != 0))),
             ends_bits.eq(count == V_BITS - 1),
             ends_shift.eq(count[:4] == h[:4]),
-            # D has 16 bits after this step, or V is 0
-            ends_root.eq(count[0] & h[4] & (d[D_BITS - 3] | d[D_BITS - 2] | (h[:4] == c.SERIAL_ROOT_MAX_H))),
+            # D has 16 bits or more after this step, or V is 0
+            ends_root.eq(count[0] & h[4] & ((d[D_BITS - 4:D_BITS - 1] != 0) | (h[:4] == c.SERIAL_ROOT_MAX_H))),
             ends_division.eq(dividing & (count[:4] == DIVIDE_STEPS)),
-            ends.eq((squares & (count == SQUARE_BITS - 1)) | ((by_length | by_sum) & ends_bits) | (rooting & ends_root)
-                    | (forming & count[3]) | (shifting & ends_shift) | ends_division | (seeding & count[0])),
+            norm_ends.eq((squares & (count == SQUARE_BITS - 1)) | ((by_length | by_sum) & ends_bits)
+                         | (rooting & ends_root)
+                         | (forming & count[3]) | (shifting & ends_shift) | ends_division | (seeding & count[0])),
+            norm_ready.eq(norm_ends & (in_variance | seeding | (ends_division & ~rms))),
+            ends.eq(norm_ends | softmax.ends if softmax else norm_ends),
             self.turn.eq(1),
-            self.ready.eq(ends & (in_variance | seeding | (ends_division & ~rms))),
+            self.ready.eq(norm_ready | softmax.ready if softmax else norm_ready),
         ]
         self.sync += [
             If((state != FIRST) | self.valid, count.eq(count + 1)),
@@ -154,7 +167,8 @@ class NormBalanced(SerialUnit):
         takes_r = Signal()
         negative = Signal()
         subtract = Signal()
-        operand = Signal(T_BITS)
+        norm_operand = Signal(t_bits)
+        operand = Signal(t_bits)
         self.comb += [
             x.eq(self.x),
             Case(count[:3] ^ Replicate(in_out, 3), {i: x_bit.eq(self.x[i]) for i in range(8)}),
@@ -174,40 +188,41 @@ class NormBalanced(SerialUnit):
                 subtract.eq(~negative)
             ),
         ]
-        upper_r = a[V_BITS - 1 - D_BITS:V_BITS - 1 - c.NORM_FRACTION_BITS]
+        upper_r = a[V_BITS - 1 - r_bits:V_BITS - 1 - c.NORM_FRACTION_BITS]
         root_bits = Signal(2)
         self.comb += [
             root_bits.eq(Cat(rooting & count[0], rooting & count[0] & negative)),
-            operand.eq(
-                (Cat(x, Replicate(x[-1], T_BITS - len(x))) & Replicate(takes_x, T_BITS))
+            norm_operand.eq(
+                (Cat(x, Replicate(x[-1], t_bits - len(x))) & Replicate(takes_x, t_bits))
                 | (self.length & Replicate(takes_length, config.length_bits))
-                | (Cat(s, Replicate(s[-1], T_BITS - len(s))) & Replicate(takes_s, T_BITS))
-                | Cat(C(0, ROOT_LEFT), root_bits, d[:D_BITS] & Replicate(takes_d, D_BITS))
+                | (Cat(s, Replicate(s[-1], t_bits - len(s))) & Replicate(takes_s, t_bits))
+                | Cat(C(0, ROOT_LEFT), root_bits, d & Replicate(takes_d, D_BITS))
                 | (upper_r & Replicate(takes_r, len(upper_r)))
             ),
+            operand.eq(norm_operand | softmax.operand if softmax else norm_operand),
         ]
 
         # T -----------------------------------------------------------------------------------------------------
         halves = Signal()
         doubles = Signal()
         keeps = Signal()
-        kept = Signal(T_BITS)
-        total = Signal(T_BITS)
+        kept = Signal(t_bits)
+        total = Signal(t_bits)
         next_bit = Signal()
+        passes_t_to_a = softmax.passes_t_to_a if softmax else C(0)
         self.comb += [
             next_bit.eq(a[V_BITS - 2]),
-            halves.eq((in_variance | by_length | by_sum | seeding) & ~first_cycle),
+            halves.eq((in_variance | by_length | by_sum | seeding | passes_t_to_a) & ~first_cycle),
             doubles.eq((forming & ~first_cycle & ~count[3]) | (shifting & ~ends_shift) | (dividing & ~ends_division)
                        | (rooting & ~first_cycle)),
-            keeps.eq((forming & count[3]) | takes_r | ends_division),
+            keeps.eq((forming & count[3]) | takes_r | ends_division | (softmax.keeps if softmax else 0)),
             kept.eq(
-                (Cat(t[1:], t[-1]) & Replicate(halves, T_BITS))
-                | (Cat(dividing & next_bit, t[:-1]) & Replicate(doubles, T_BITS))
-                | (t & Replicate(keeps, T_BITS))
-                # The first step of the square root takes three bits, of which the first belongs to 2^34.
-                | Cat(C(0, ROOT_LEFT), rooting & next_bit, rooting & first_cycle & a[-1])
+                (Cat(t[1:], t[-1]) & Replicate(halves, t_bits))
+                | (Cat(dividing & next_bit, t[:-1]) & Replicate(doubles, t_bits))
+                | (t & Replicate(keeps, t_bits))
+                | Cat(C(0, ROOT_LEFT), rooting & next_bit)
             ),
-            total.eq(kept + (operand ^ Replicate(subtract, T_BITS)) + subtract),
+            total.eq(kept + (operand ^ Replicate(subtract, t_bits)) + subtract),
         ]
         self.sync += t.eq(total)
 
@@ -225,8 +240,9 @@ class NormBalanced(SerialUnit):
         self.sync += [
             s_carry.eq((s_in & x_in) | (s_carry_in & (s_in | x_in))),
             If(squares & below_18, s.eq(Cat(s[1:], s_bit))),
-            If((squares & below_18) | by_sum | (rooting & count[0]),
-                d.eq(Cat((squares & s_bit) | (rooting & ~total[-1]), d[:-1]))
+            # Bit 34 of V is the first bit of the root.
+            If((squares & below_18) | by_sum | (rooting & (count[0] | first_cycle)),
+                d.eq(Cat((squares & s_bit) | (rooting & Mux(first_cycle, a[-1], ~total[-1])), d[:-1]))
             ),
         ]
 
@@ -236,23 +252,43 @@ class NormBalanced(SerialUnit):
         a_bit = Signal()
         digit = Signal()
         self.comb += [
-            a_in.eq(a[0] & ~(in_variance & self.start) & ~by_length),
+            a_in.eq(a[0] & ~(in_variance & self.start) & ~by_length & ~passes_t_to_a),
             a_carry_in.eq(a_carry & ~first_cycle),
-            a_bit.eq(a_in ^ total[0] ^ a_carry_in),
-            self.constant.eq(~(d[D_BITS - 1] | d[D_BITS - 2])),
+            a_bit.eq(a_in ^ total[0] ^ a_carry_in ^ passes_t_to_a),
             digit.eq((negative ^ ~first_cycle) & ~self.constant),
         ]
-        remainder = total[D_LEFT:D_LEFT + D_BITS]
+        a_next = Signal()
+        if config.eps:
+            zero = Signal(reset_less=True)
+            eps_bit = Signal()
+            eps_carry = Signal(reset_less=True)
+            eps_carry_in = Signal()
+            self.comb += [
+                Case(count, {i: eps_bit.eq(self.eps[i] & by_sum) for i in range(c.SERIAL_EPS_BITS)}),
+                eps_carry_in.eq(eps_carry & ~first_cycle),
+                a_next.eq(a_bit ^ eps_bit ^ eps_carry_in),
+                self.constant.eq(zero),
+            ]
+            self.sync += [
+                eps_carry.eq((a_bit & eps_bit) | (eps_carry_in & (a_bit | eps_bit))),
+                If(by_sum, zero.eq((zero | first_cycle) & ~a_bit)),
+            ]
+        else:
+            self.comb += [
+                a_next.eq(a_bit),
+                self.constant.eq(d[D_BITS - 3:] == 0),
+            ]
+        remainder = total[D_LEFT:D_LEFT + r_bits]
         upper = Cat(remainder[c.NORM_FRACTION_BITS:], remainder[:c.NORM_FRACTION_BITS])
         self.sync += [
             a_carry.eq((a_in & total[0]) | (a_carry_in & (a_in | total[0]))),
-            If(squares | by_length | by_sum,
-                a.eq(Cat(a[1:], a_bit & ~squares)),
+            If(squares | by_length | by_sum | passes_t_to_a,
+                a.eq(Cat(a[1:], a_next & ~squares)),
                 If(squares, a[SQUARE_BITS - 1].eq(a_bit))
             ).Elif(rooting | (dividing & ~ends_division),
                 a.eq(Cat(digit & dividing, a[:-1]))
             ).Elif(dividing | seeding,
-                a[V_BITS - 1 - D_BITS:V_BITS - 1].eq(upper)
+                a[V_BITS - 1 - r_bits:V_BITS - 1].eq(upper)
             ),
         ]
 
@@ -261,6 +297,11 @@ class NormBalanced(SerialUnit):
             self.result.eq(Cat(digit, a[:DIVIDE_STEPS])),
             self.result_valid.eq(ends_division),
         ]
+        if softmax:
+            self.comb += If(~norm,
+                self.result.eq(softmax.code),
+                self.result_valid.eq(softmax.code_valid)
+            )
 
     @property
     def outputs(self):
@@ -271,4 +312,5 @@ class NormBalanced(SerialUnit):
         """Cycles of a row of n elements in each pass, at most."""
         h = c.SERIAL_ROOT_MAX_H
         rms = "rmsnorm" in config.ops
-        return {"variance": SQUARE_BITS * n, "root": 2 * V_BITS + 2 * (D_BITS + h) + 2, "out": (26 + h + 2 * rms) * n}
+        root = 2 * V_BITS + 2 * (c.SERIAL_ROOT_BITS + h) + 2
+        return {"variance": SQUARE_BITS * n, "root": root, "out": (26 + h + 2 * rms) * n}

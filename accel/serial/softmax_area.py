@@ -7,12 +7,11 @@ from litex.gen import *
 from migen import *
 
 from litenorm.accel import constants as c
-from litenorm.accel.serial.exponential import look_up
+from litenorm.accel.serial.exponential import PRODUCT_BITS, look_up
 from litenorm.accel.serial.unit import SerialUnit
 
 MAX, SUM, OUT = range(3)        # passes of a softmax row
 
-PRODUCT_BITS = c.SERIAL_SCALE_BITS
 CODE_BITS = 8
 LAST_CODE = (1 << CODE_BITS) - 1
 

@@ -7,8 +7,8 @@ from litex.gen import *
 from migen import *
 
 from litenorm.accel import constants as c
-from litenorm.accel.serial.exponential import look_up
-from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE, MAX, PRODUCT_BITS
+from litenorm.accel.serial.exponential import Exponential
+from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE, MAX
 from litenorm.accel.serial.unit import SerialUnit
 
 
@@ -35,8 +35,6 @@ class SoftmaxBalanced(SerialUnit):
         MUL, ADD, SUBTRACT = range(3)
         state = Signal(2)
         index = Signal(3)
-        largest = Signal(c.SERIAL_INPUT_BITS, reset_less=True)
-        product = Signal(PRODUCT_BITS, reset_less=True)
         v = Signal(bits, reset_less=True)
         divisor = Signal(bits, reset_less=True)     # -(S + 1)
 
@@ -67,36 +65,19 @@ class SoftmaxBalanced(SerialUnit):
             "default": If(done, state.eq(MUL)),
         })
 
-        # t = m - x ---------------------------------------------------------------------------------------------
-        x_offset = Cat(self.x[:-1], ~self.x[-1])
-        t = Signal(c.SERIAL_INPUT_BITS + 1)
-        t_bit = Signal()
-        self.comb += [
-            t.eq(largest - x_offset),
-            Case(index, {i: t_bit.eq(t[i]) for i in range(8)}),
-        ]
-        self.sync += If(mul & finding_max & self.valid & (self.start | t[-1]), largest.eq(x_offset))
-
-        # product: t * K with one addition a cycle, and half a unit in the last one; then the code counts up ---
-        kept = Signal(PRODUCT_BITS)
-        addend = Signal(PRODUCT_BITS)
-        total = Signal(PRODUCT_BITS + 1)
+        # e, and the code ------------------------------------------------------------------------------------
         fits = Signal()     # S + 1 is taken off in this cycle
+        self.exponential = exponential = Exponential()
+        product, e = exponential.product, exponential.e
         self.comb += [
-            kept.eq(Mux(mul & (index == 0) | add, 0, product)),
-            addend.eq(self.k & Replicate(mul & t_bit, PRODUCT_BITS)),
-            total.eq(kept + addend + (fits | mul & (index == 7))),
-        ]
-        self.sync += product.eq(Mux(mul, total[1:], total[:-1]))
-
-        # e -----------------------------------------------------------------------------------------------------
-        g = Signal(c.SERIAL_TABLE_BITS)
-        e = Signal(c.SERIAL_EXP_BITS)
-        self.comb += [
-            look_up(product[:4], g),
-            If(add & (product[8:] == 0),
-                e.eq(Cat(C(0, c.SERIAL_EXP_BITS - c.SERIAL_TABLE_BITS), g) >> product[4:8])
-            ),
+            exponential.x.eq(self.x),
+            exponential.k.eq(self.k),
+            exponential.compare.eq(mul & finding_max & self.valid),
+            exponential.first.eq(self.start),
+            exponential.multiply.eq(mul),
+            exponential.step.eq(index),
+            exponential.add.eq(add),
+            exponential.count.eq(fits),
         ]
 
         # v, and what is added to it ------------------------------------------------------------------------------

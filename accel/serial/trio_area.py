@@ -8,13 +8,11 @@ from migen import *
 
 from litenorm.accel import constants as c
 from litenorm.accel.serial.exponential import look_up
+from litenorm.accel.serial.norm_area import widths
 from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE, PRODUCT_BITS
 from litenorm.accel.serial.unit import SerialUnit
 
-RING = c.SERIAL_VARIANCE_BITS + 1       # cycles of a turn: bit 0 is spare, then V, or a remainder and its sign
 SUM_BITS = c.SERIAL_SUM_BITS
-ROOT_BITS = c.SERIAL_ROOT_BITS
-FIRST_ROOT_STEP = ROOT_BITS - 1
 FIRST_QUOTIENT_STEP = c.NORM_BITS - 2   # behind the sign
 
 
@@ -51,6 +49,7 @@ class TrioArea(SerialUnit):
     norm, rms      i: LayerNorm or RMSNorm, not softmax; RMSNorm, not LayerNorm; constant within a row
     k, tfl         i: softmax: as in SoftmaxArea
     length         i: norms: N, valid elements
+    eps            i: norms: the eps term of the row, added to V (only with config.eps)
     result, result_valid  o: softmax: as in SoftmaxArea; norms: bit 0 is a bit of y, MSB first: 16 times an element in
                    OUT, all before its `ready`
     constant       o: norms: from `ready` of ROOT to the end of OUT: V is 0, and all y are
@@ -64,7 +63,10 @@ class TrioArea(SerialUnit):
     def __init__(self, config):
         capped = "tfl_s8" in config.formats
         super().__init__(CODE_BITS, norm=1, rms=1, k=c.SERIAL_SCALE_BITS, length=c.NORM_LENGTH_BITS,
-                         **({"tfl": 1} if capped else {}))
+                         **({"tfl": 1} if capped else {}), **({"eps": c.SERIAL_EPS_BITS} if config.eps else {}))
+        # Cycles of a turn: bit 0 is spare, then V, or a remainder and its sign.
+        ring, root_bits = widths(config)
+        first_root_step = root_bits - 1
         self.constant = Signal()
 
         # # #
@@ -73,16 +75,16 @@ class TrioArea(SerialUnit):
         IDLE, LOAD, ELEMENT, NORMALIZE, TRY, RESTORE, SEED = range(7)
         MUL, ADD, FIRST, MORE = ELEMENT, NORMALIZE, TRY, RESTORE
         state = Signal(3)
-        cycle = Signal(max=RING)
+        cycle = Signal(max=ring)
         # Registers without reset: a row's first element writes them before they are read.
         step = Signal(5, reset_less=True)
         shift = Signal(4, reset_less=True)
         index = Signal(5)               # bit of the stream; stops at SUM_BITS
         streaming = Signal()
-        accumulator = Signal(RING, reset_less=True)
+        accumulator = Signal(ring, reset_less=True)
         sum_ring = Signal(SUM_BITS, reset_less=True)
         link = Signal(reset_less=True)
-        root = Signal(ROOT_BITS, reset_less=True)
+        root = Signal(root_bits, reset_less=True)
         carry = Signal(reset_less=True)
         sign = Signal(reset_less=True)
         delayed = Signal(reset_less=True)
@@ -113,7 +115,7 @@ class TrioArea(SerialUnit):
         self.comb += [
             softmax.eq(~norm),
             first_cycle.eq(cycle == 0),
-            last_cycle.eq(cycle == RING - 1),
+            last_cycle.eq(cycle == ring - 1),
             p0.eq(self.phase == 0),
             p1.eq(self.phase == 1),
             p2.eq(self.phase == 2),
@@ -139,7 +141,7 @@ class TrioArea(SerialUnit):
         next_state = Signal(3)
         next_step = Signal(5)
         self.comb += [
-            found.eq(Cat(accumulator[-4:], accumulator[0]) != 0),  # in the last cycle, bits 31 to 35
+            found.eq(Cat(accumulator[32 - ring:], accumulator[0]) != 0),  # in the last cycle, bits 31 and up
             next_state.eq(state),
             next_step.eq(0),
             Case(state, {
@@ -150,7 +152,7 @@ class TrioArea(SerialUnit):
                         next_state.eq(NORMALIZE),
                         If(found,
                             next_state.eq(TRY),
-                            next_step.eq(FIRST_ROOT_STEP)
+                            next_step.eq(first_root_step)
                         )
                     ).Elif(p3,
                         next_state.eq(Mux(self.rms, SEED, ELEMENT))
@@ -184,7 +186,7 @@ class TrioArea(SerialUnit):
                         finished.eq(~p2)
                     ).Elif(step[0] & (found | (shift == c.SERIAL_ROOT_MAX_H - 1)),
                         next_state.eq(TRY),
-                        next_step.eq(FIRST_ROOT_STEP)
+                        next_step.eq(first_root_step)
                     )
                 ],
                 TRY: [
@@ -235,11 +237,11 @@ class TrioArea(SerialUnit):
                     shift[3].eq(0)
                 ),
                 # h = 15 and still nothing found: V is 0.
-                If((state == IDLE) & p2,
+                *([] if config.eps else [If((state == IDLE) & p2,
                     self.constant.eq(0)
                 ).Elif(normalize & step[0],
                     self.constant.eq(~found)
-                ),
+                )]),
                 sign.eq(after),
             ),
         ]
@@ -249,6 +251,7 @@ class TrioArea(SerialUnit):
         begins = Signal()
         turning = Signal()          # the rings of Sx and D turn
         root_turning = Signal()
+        counts = Signal()
         length_bit = Signal()
         sum_bit = Signal()
         root_bit = Signal()
@@ -261,11 +264,12 @@ class TrioArea(SerialUnit):
             ),
             begins.eq(cycle == offset),
             turning.eq(~(index[4] & index[1])),
-            root_turning.eq(turning & ~(index[4] & index[0])),
+            counts.eq(turning | ~index[0] & (root_bits == SUM_BITS)),   # the top bit of 2 * D
+            root_turning.eq(turning & ~(index[4] & index[0] & (root_bits < SUM_BITS))),
             Case(index, {i: length_bit.eq(self.length[i]) for i in range(c.NORM_LENGTH_BITS)}),
             sum_bit.eq(Mux(turning, sum_ring[0], sum_ring[-1])),
             root_bit.eq(root[0] & root_turning),
-            twice_root_bit.eq(root[-1] & turning & (index != 0)),
+            twice_root_bit.eq(root[-1] & counts & (index != 0)),
             one.eq(streaming & (index == step)),
         ]
         self.sync += [
@@ -273,7 +277,7 @@ class TrioArea(SerialUnit):
             If(begins,
                 index.eq(0)
             ).Else(
-                index.eq(index + turning)
+                index.eq(index + counts)
             ),
         ]
 
@@ -337,6 +341,14 @@ class TrioArea(SerialUnit):
         multiplied = Signal()       # norms: this bit of x, or Sx, counts
         subtracting = Signal()
         loading = Signal()
+        eps_bit = Signal()
+        if config.eps:
+            adds_eps = Signal()
+            self.comb += [
+                adds_eps.eq((state == IDLE) & norm & p2 & self.valid),
+                Case(cycle, {i + 1: eps_bit.eq(self.eps[i] & adds_eps) for i in range(c.SERIAL_EPS_BITS)}),
+            ]
+            self.sync += If(adds_eps, self.constant.eq(first_cycle | (self.constant & ~accumulator[0])))
         self.comb += [
             subtracting.eq(step[3]),    # Sx, behind the 8 bits of x
             multiplied.eq((other_x_bit | ~p1) & Mux(subtracting, ~self.rms, x_bit)),
@@ -344,7 +356,7 @@ class TrioArea(SerialUnit):
                 (element & multiplied & streaming & Mux(subtracting, sum_bit, Mux(p0, index == 0, length_bit)))
                 | ((root_try | root_restore & sign) & streaming & (one | twice_root_bit))
                 | ((divide | correct & sign) & streaming & root_bit)
-                | e_bit
+                | e_bit | eps_bit
                 | (subtract & ~sign & root[0])
             ),
             # The top bit of x counts negative.
@@ -363,7 +375,7 @@ class TrioArea(SerialUnit):
             into.eq(after),
             If(load, into.eq(0)),
             If(normalize, into.eq(delayed)),
-            If(seed, into.eq(streaming & ~index[4] & root[1])),
+            If(seed, into.eq(streaming & (index < root_bits - 1) & root[1])),
             If(loading, into.eq(begin)),
         ]
         self.sync += [
@@ -405,6 +417,7 @@ class TrioArea(SerialUnit):
     def cycles(config, n):
         """Cycles of a row of n elements in each pass, at most: of softmax, then of the norms."""
         softmax = {"max": n + 1, "sum": 2 * n, "out": 2 * n + (n - 1) + LAST_CODE}
-        norms = {"sum of x": 9 * n + 1, "variance": 73 * n + 1, "root": 2 * ROOT_BITS + 2 + 2 * c.SERIAL_ROOT_MAX_H,
+        ring, root_bits = widths(config)
+        norms = {"sum of x": 9 * n + 1, "variance": 73 * n + 1, "root": 2 * root_bits + 2 + 2 * c.SERIAL_ROOT_MAX_H,
                  "out of norms": 27 * n}
-        return {name: RING * turns for name, turns in (softmax | norms).items()}
+        return {name: ring * turns for name, turns in (softmax | norms).items()}

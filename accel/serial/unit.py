@@ -22,12 +22,15 @@ class SerialUnit(LiteXModule):
                    it in the last cycle of each turn of its rings, a word-parallel one in every cycle
     ready          o: only with turn: the element, if valid was 1, is finished, and the next one may follow at once
     result, result_valid  o: see the unit
-    constants      list of the names of its other inputs, constant within a row: k, tfl, length, rms, norm, as built
+    constants      list of the names of its other inputs, constant within a row: k, tfl, length, rms, norm, eps
 
+    softmax_passes    the passes of a softmax row that the unit wants, in their order: MAX, SUM, OUT, and where there
+                      are four, a third one that is presented with the first element only
     norm_passes       the passes of a norm's row that the unit wants, in their order
     norm_bits_serial  a norm's results come as bits of `result`, MSB first, all before the element's `ready`
     """
 
+    softmax_passes = (0, 1, 2)
     norm_passes = (NORM_SUM, NORM_VARIANCE, NORM_ROOT, NORM_OUT)
     norm_bits_serial = False
 

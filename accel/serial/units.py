@@ -7,7 +7,9 @@ from litenorm.accel.serial.norm_area import NormArea
 from litenorm.accel.serial.norm_balanced import NormBalanced
 from litenorm.accel.serial.softmax_area import SoftmaxArea
 from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
+from litenorm.accel.serial.softmax_wide import SoftmaxWide
 from litenorm.accel.serial.trio_area import TrioArea
+from litenorm.accel.serial.trio_balanced import TrioBalanced
 
 # By operations and size.
 UNITS = {
@@ -16,6 +18,7 @@ UNITS = {
     ("norm", "area"): NormArea,
     ("norm", "balanced"): NormBalanced,
     ("all", "area"): TrioArea,
+    ("all", "balanced"): TrioBalanced,
 }
 
 
@@ -26,6 +29,8 @@ def kind(config):
 
 def unit_class(config):
     """Class of the unit for `config`; ValueError when there is none."""
+    if config.serial_wide:
+        return SoftmaxWide
     try:
         return UNITS[kind(config), config.size]
     except KeyError:
