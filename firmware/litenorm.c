@@ -17,7 +17,7 @@ const char *litenorm_strerror(int result)
 	case LITENORM_ERR_BAD_PARAMETER:
 		return "a parameter does not fit its register; the core was not touched";
 	case LITENORM_ERR_BUSY:
-		return "another job is running; the core was not touched";
+		return "another job is running, or there is no room for one more; the core was not touched";
 	case LITENORM_ERR_TIMEOUT:
 		return "the job did not end in time and was aborted; earlier rows may be written";
 	case LITENORM_ERR_STUCK:
@@ -43,7 +43,6 @@ const char *litenorm_strerror(int result)
 #define ABORT_POLLS (2u * LITENORM_BUS_TIMEOUT / POLL_CYCLES + 1000u)
 
 #define FIELD(name, value) ((uint32_t)(value) << CSR_LITENORM_##name##_OFFSET)
-#define FITS(name, value)  (((uint32_t)(value) >> CSR_LITENORM_##name##_SIZE) == 0)
 #define GET(name, value)   ((value) >> CSR_LITENORM_##name##_OFFSET & ((1u << CSR_LITENORM_##name##_SIZE) - 1))
 
 #ifdef LITENORM_INTERRUPT
@@ -57,6 +56,8 @@ const char *litenorm_strerror(int result)
 /* Written by the interrupt handler, too. */
 static volatile int job_result = LITENORM_OK;
 static litenorm_callback job_callback;
+/* Of the next job, while one runs; the core counts them, too. */
+static uint8_t next_ticket;
 
 int litenorm_poll(void)
 {
@@ -190,8 +191,48 @@ int litenorm_start(unsigned op, const struct litenorm_job *job)
 		litenorm_isr();
 	if (job_result == LITENORM_RUNNING) /* started by that callback */
 		return LITENORM_ERR_BUSY;
+	next_ticket = (uint8_t)(GET(STATUS_ENDED, litenorm_status_read()) + 1);
 	submit(op, job);
 	return LITENORM_OK;
+}
+
+int litenorm_submit(unsigned op, const struct litenorm_job *job)
+{
+	unsigned enabled;
+	uint32_t status;
+	int ticket = LITENORM_ERR_BUSY;
+
+	if (!fits(op, job))
+		return LITENORM_ERR_BAD_PARAMETER;
+	/* A callback may submit, too. */
+	enabled = LOCK();
+	status = litenorm_status_read();
+	if (!GET(STATUS_BUSY, status))
+		next_ticket = (uint8_t)GET(STATUS_ENDED, status);
+	if (!GET(STATUS_FULL, status)) {
+		ticket = next_ticket++;
+		submit(op, job);
+	}
+	UNLOCK(enabled);
+	return ticket;
+}
+
+int litenorm_wait_for(int ticket, uint32_t timeout)
+{
+	unsigned shift = (unsigned)ticket % LITENORM_RESULTS * CSR_LITENORM_STATUS_CODE_SIZE;
+	uint32_t polls = timeout / POLL_CYCLES + 1;
+
+	if (ticket < 0)
+		return ticket;
+	do {
+		uint32_t code = litenorm_codes_read() >> shift & ((1u << CSR_LITENORM_STATUS_CODE_SIZE) - 1);
+
+		if (code != LITENORM_PENDING) {
+			flush_cpu_dcache();
+			return -(int)code;
+		}
+	} while (polls--);
+	return litenorm_abort() == LITENORM_ERR_STUCK ? LITENORM_ERR_STUCK : LITENORM_ERR_TIMEOUT;
 }
 
 uint32_t litenorm_timeout(const struct litenorm_job *job)
@@ -381,6 +422,20 @@ int litenorm_start(unsigned op, const struct litenorm_job *job)
 {
 	(void)op;
 	(void)job;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_submit(unsigned op, const struct litenorm_job *job)
+{
+	(void)op;
+	(void)job;
+	return LITENORM_ERR_NO_CORE;
+}
+
+int litenorm_wait_for(int ticket, uint32_t timeout)
+{
+	(void)ticket;
+	(void)timeout;
 	return LITENORM_ERR_NO_CORE;
 }
 
