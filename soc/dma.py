@@ -126,11 +126,14 @@ class Burster(LiteXModule):
         count = Signal(max=max(burst_length, 2))  # words of this burst that are left, minus 1
         burst_end = Signal()
         cut = Signal()  # stopped: the burst ends with this word
+        announced = Signal()  # the open access has said that the burst ends with it
         self.comb += [
             headroom.eq(self.window_end - address),
             inside.eq((address >= self.window_first) & (headroom > 0)),
-            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless)) | cut | self.dry),
+            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless)) | cut | self.dry | announced),
         ]
+        # A word may come while the access waits for its answer.
+        self.sync += announced.eq(bus.stb & ~bus.ack & burst_end)
 
         # Bus -------------------------------------------------------------------------------------------------
         cti_more = wishbone.CTI_BURST_INCREMENTING if bursting else wishbone.CTI_BURST_NONE
