@@ -21,6 +21,7 @@ class Status(IntEnum):
     ABORTED = 9
     SELF_CHECK = 10
     WATCHDOG = 11
+    SKIPPED = 12
 
     @property
     def text(self):
@@ -41,6 +42,7 @@ _TEXT = {
     Status.BUS_TIMEOUT: "the bus did not answer in time; the access was given up, earlier rows may be written",
     Status.ABORTED: "software aborted the job; earlier rows may be written, the last one of them in part",
     Status.SELF_CHECK: "the sum of a row was not exact: a fault in the hardware; do not use this job's output",
+    Status.SKIPPED: "the job waited behind one that ended with an error; nothing was read or written",
     Status.WATCHDOG: "no data moved for too long: a fault in the hardware; the core was reset, rows may be written",
 }
 

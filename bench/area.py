@@ -121,7 +121,7 @@ def peripheral_area(config, checked=True):
         engine.lengths.comb += engine.lengths.damaged.eq(0)
         engine.pack.sync += engine.pack.damaged.eq(0)
         writer.comb += writer.damaged.eq(0), writer.settled.eq(1)
-        peripheral.buffer.sync += peripheral.buffer.damaged.eq(0)
+        peripheral.queue.sync += peripheral.queue.damaged.eq(0)
     ports = [peripheral.abort, peripheral.window_base, peripheral.window_limit, peripheral.soft_reset,
              peripheral.bus_fault, peripheral.idle, *peripheral.read_bus.flatten(), *peripheral.write_bus.flatten(),
              *peripheral.job.flatten(), *peripheral.result.flatten()]

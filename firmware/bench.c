@@ -4,6 +4,7 @@
 /* Console command `bench`: clock cycles, as the caller of the driver or of the C twin sees them. */
 
 #include <stdio.h>
+#include <string.h>
 
 #include <generated/soc.h>
 
@@ -183,12 +184,65 @@ static void bench_gemm(void)
 	printf("@bench op=gemm n=%u rows=%u path=cpu cycles=%lu\n", GEMM_DEPTH, GEMM_ROWS, (unsigned long)cycles);
 }
 
+#define CALL_LENGTH 64u
+
+/* A call of the driver for one short row, from before it to after it: the least that a job costs. */
+static void bench_calls(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t input, format;
+	} kinds[] = {
+		{ "s8_u8_255", LITENORM_INPUT_S8, LITENORM_FORMAT_U8_255 },
+		{ "s8_u16_q15", LITENORM_INPUT_S8, LITENORM_FORMAT_U16_Q15 },
+		{ "s16_u16_q15", LITENORM_INPUT_S16, LITENORM_FORMAT_U16_Q15 },
+	};
+	static struct litenorm_job job = {
+		.src = x,
+		.dst = y,
+		.rows = 1,
+		.length = CALL_LENGTH,
+		.scale_multiplier = 40000,
+		.scale_shift = 17,
+	};
+	volatile int32_t sum = 0;
+	unsigned i, n, run;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		uint32_t cycles = 0, clock = 0;
+		int result = LITENORM_OK;
+
+		job.input = kinds[i].input;
+		job.format = kinds[i].format;
+		/* Caches are warm in the last run. */
+		for (run = 0; run < 3 && result == LITENORM_OK; run++) {
+			uint32_t started = board_cycles();
+
+			clock = board_cycles() - started;
+			started = board_cycles();
+			result = litenorm_softmax(&job);
+			cycles = board_cycles() - started - clock;
+			/* A result that is used is in the cache. */
+			for (n = 0; n < CALL_LENGTH; n++)
+				sum += y[n];
+		}
+		if (result == LITENORM_ERR_BAD_OP || result == LITENORM_ERR_BAD_FORMAT)
+			continue; /* not built into this core */
+		if (result != LITENORM_OK) {
+			printf("softmax: %s\n", litenorm_strerror(result));
+			board_fail();
+			continue;
+		}
+		printf("@call op=softmax kind=%s n=%u rows=1 cycles=%lu core=%lu\n", kinds[i].name, CALL_LENGTH,
+		       (unsigned long)cycles, (unsigned long)litenorm_cycles());
+	}
+}
+
 void command_bench(const char *argument)
 {
 	uint32_t state = 1;
 	uint32_t i, length;
 
-	(void)argument;
 	baseline_exp_table(exp_table, S8_SCALE);
 	for (i = 0; i < BATCH_ROWS * LITENORM_REF_MAX_LENGTH; i++)
 		x[i] = (int16_t)(board_random(&state) >> 18);
@@ -196,6 +250,10 @@ void command_bench(const char *argument)
 		gamma[i] = (int16_t)board_random(&state);
 		beta[i] = (int16_t)board_random(&state);
 	}
+	if (board_has_core())
+		bench_calls();
+	if (strcmp(argument, "calls") == 0)
+		return;
 	for (length = 16; length <= 1024 && length <= LITENORM_REF_MAX_LENGTH; length *= 2)
 		bench_norms(length);
 	for (length = 16; length <= 1024 && length <= LITENORM_NORM_MAX_LENGTH; length *= 2)

@@ -75,9 +75,34 @@ int litenorm_rmsnorm(const struct litenorm_job *job);
 int litenorm_start(unsigned op, const struct litenorm_job *job);
 
 /**
- * How the last job goes.
+ * Give the core a job behind those that it has: one runs, and 4 more wait.
  *
- * @return LITENORM_RUNNING, LITENORM_OK, or the job's code of enum litenorm_result
+ * The driver keeps no reference to `job`. Until the job has ended its input must stay, and its output must not be read:
+ * a cache would keep what was there before. A job that ends with an error ends those that wait behind it, too, with
+ * LITENORM_ERR_SKIPPED; so do litenorm_abort() and a timeout, and litenorm_reset() with LITENORM_ERR_ABORTED.
+ *
+ * @param op   LITENORM_OP_...
+ * @param job  as litenorm_softmax()
+ * @return     the job's ticket, 0 or above, for litenorm_wait_for(); LITENORM_ERR_BUSY: there is no room now;
+ *             LITENORM_ERR_BAD_PARAMETER, LITENORM_ERR_NO_CORE. With a code nothing was started
+ */
+int litenorm_submit(unsigned op, const struct litenorm_job *job);
+
+/**
+ * Wait until a job of litenorm_submit() has ended; after the time limit, abort it and all others.
+ *
+ * @param ticket   of litenorm_submit(); a negative code is returned as it is. The core knows the results of the last 8
+ *                 jobs that were submitted
+ * @param timeout  clock cycles from now on, for this job and those before it; see litenorm_wait()
+ * @return         the job's result; LITENORM_ERR_TIMEOUT or LITENORM_ERR_STUCK
+ */
+int litenorm_wait_for(int ticket, uint32_t timeout);
+
+/**
+ * How the last job goes: the one that was started or submitted last.
+ *
+ * @return LITENORM_RUNNING, LITENORM_OK, or the job's code of enum litenorm_result; of a job that was skipped, the code of
+ *         the one that failed
  */
 int litenorm_poll(void);
 
@@ -111,7 +136,7 @@ void litenorm_reset(void);
 uint32_t litenorm_timeout(const struct litenorm_job *job);
 
 /**
- * Be called when a job has ended, by interrupt; NULL: no longer. Attaches litenorm_isr() to the SoC's interrupt table.
+ * Be called when the last of all jobs has ended, by interrupt; NULL: no longer. Attaches litenorm_isr() to the SoC's interrupt table.
  *
  * litenorm_poll() and litenorm_wait() work as without. The callback may start the next job. On a SoC without interrupts
  * it is called when firmware calls litenorm_isr(). An upset of the interrupt's enable bit loses it: where that matters,

@@ -56,9 +56,11 @@ enum litenorm_result {
 	 * rows may be written.
 	 */
 	LITENORM_ERR_WATCHDOG = -LITENORM_STATUS_WATCHDOG,
+	/** A job before this one ended with an error. Nothing was read or written. */
+	LITENORM_ERR_SKIPPED = -LITENORM_STATUS_SKIPPED,
 	/** From here on: codes of the software. A parameter does not fit its register; the core was not touched. */
 	LITENORM_ERR_BAD_PARAMETER = -64,
-	/** Another job is running; the core was not touched and goes on with it. */
+	/** Another job is running, or the queue is full; the core was not touched and goes on with what it has. */
 	LITENORM_ERR_BUSY = -65,
 	/** The job did not end in time: it was aborted, and the core is idle again. Earlier rows may be written. */
 	LITENORM_ERR_TIMEOUT = -66,

@@ -92,7 +92,7 @@ static const struct console_command commands[] = {
 	{ "info", "", "what this SoC and its core are", command_info },
 	{ "selftest", "", "compare the core with the C twin, provoke every error", command_selftest },
 	{ "layer", "[accel|cpu|both]", "run the transformer layer in memory", command_layer },
-	{ "bench", "", "cycles of softmax, LayerNorm and matrix products", command_bench },
+	{ "bench", "[calls]", "cycles of calls for one short row; softmax, LayerNorm, matrix products", command_bench },
 	{ "exit", "[code]", "end the simulation; default: number of failures", command_exit },
 };
 

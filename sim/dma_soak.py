@@ -20,6 +20,10 @@ After each job it is checked that
 - the rows that count as done are the model's, bit for bit, and all of them when the status is OK;
 - registers hold what was written, the window what it was locked at, and the bus is at rest.
 
+After every tenth job a queue of 2 to 7 good jobs is run: started while others run, now and then one of them with wrong
+parameters, or an abort or soft reset; some read what the one before writes. Their results, tickets, interrupts and all
+of memory must be those of the jobs one after the other; the queue must refuse a job when it is full.
+
 Jobs run in blocks of BLOCK. A block begins with a fresh model whose registers hold noise and goes through the cores of
 CORES in turn, so that a failure can be repeated from the beginning of its block.
 """
@@ -41,17 +45,19 @@ from rich.table import Table
 
 from litenorm.accel import LiteNorm, LiteNormConfig
 from litenorm.accel.affine import Affine
-from litenorm.accel.status import Status
-from litenorm.sim.adversary import BASE, BUS_TIMEOUT, FAULTS, MAX_LENGTH, SIZE, Planner, first_fault
+from litenorm.accel.status import STATUS_BITS, Status
+from litenorm.sim.adversary import BASE, BUS_TIMEOUT, FAULTS, MAX_LENGTH, SIZE, Plan, Planner, Region, first_fault
 from litenorm.sim.csr import CsrDut
 from litenorm.sim.errors import SimulationError
-from litenorm.sim.jobs import INPUT_DTYPES, csr_fields
+from litenorm.sim.jobs import INPUT_DTYPES, csr_fields, random_job
 from litenorm.sim.wishbone import Memory
-from litenorm.soc.peripheral import LiteNormPeripheral
+from litenorm.soc.job import TICKET_BITS
+from litenorm.soc.peripheral import PENDING, RESULTS, LiteNormPeripheral
 
 WATCHDOG = 1000         # cycles
 BURST_LENGTH = 8
 BLOCK = 500             # jobs
+QUEUE_EACH = 10         # jobs, between two queues
 MAX_CYCLES = 200_000    # of a job: the slowest bus and the longest job come to half of it
 DONE, ERROR = 1, 2      # bits of the events
 
@@ -336,8 +342,6 @@ class Soak:
         if plan.lock_at is not None:
             taken[start + plan.lock_at] = (lock, 1)
         span = int(rng.choice([5, 30, 200]))
-        if self.early(plan) > 1 and rng.random() < 0.3:
-            taken.setdefault(start + int(rng.integers(1, self.early(plan))), (control, dut.pack("control", start=1)[0]))
         addresses = [a for a in registers.words if a not in dut.words("ev_enable") + [lock] or
                      (a == lock and registers.locked)]
         addresses += [a for name in ("status", "rows_done", "id") for a in dut.words(name)]
@@ -361,11 +365,6 @@ class Soak:
                 ports.append((cycle + 1, "csr_we", 0))
         ports.sort(key=lambda p: p[0])
         return [dut.poke(*p) for p in ports], writes, start
-
-    def early(self, plan):
-        """Cycles after the start within which the job has surely not ended, so that a second start is rejected."""
-        ends = [cycle for cycle in (plan.control_at("abort"), plan.control_at("reset"), plan.reset_at) if cycle]
-        return min([4 if plan.faults else 15, *ends])
 
     def rest(self):
         """Everything that pokes may have left on."""
@@ -473,6 +472,188 @@ class Soak:
             raise Violation("register", f"register status reads {fields}")
 
 
+    # Queues ------------------------------------------------------------------------------------------
+
+    def run_queue(self, rng):
+        """Run a QueuePlan; Violation when anything about it is wrong."""
+        if self.registers.locked:
+            self.dut.reset()
+            self.registers.reset()
+        queue = QueuePlan(rng, self.planner, self.config)
+        try:
+            self.attempt_queue(rng, queue)
+        except (Violation, SimulationError) as error:
+            kind = error.kind if isinstance(error, Violation) else "access"
+            raise Violation(kind, f"{error}; a queue of {len(queue.jobs)} jobs, wrong: {queue.wrong}, {queue.control} "
+                                  f"behind job {queue.cut}") from error
+
+    def put(self, **values):
+        """Write registers, those that hold the value already now and then."""
+        dut = self.dut
+        for name, value in values.items():
+            words = dut.pack(name, **value) if isinstance(value, dict) else dut.pack(name, value)
+            for address, word in zip(dut.words(name), words, strict=True):
+                if self.registers.words.get(address) != word:
+                    dut.set(csr_adr=address, csr_we=1, csr_dat_w=word)
+                    dut.clock()
+                    self.registers.write(address, word)
+        dut.set(csr_we=0)
+        dut.settle()
+
+    def until(self, what):
+        """Wait until a field of the status is 0."""
+        for _ in range(MAX_CYCLES // 10):
+            if not self.dut.read_fields("status")[what]:
+                return
+            self.dut.clock(10)
+        raise Violation("hang", f"the queue is {what} for {MAX_CYCLES} cycles")
+
+    def attempt_queue(self, rng, queue):
+        dut, memory = self.dut, self.memory
+        everything = [(BASE, BASE + SIZE - 1)]
+        for name, settings in queue.buses.items():
+            dut.buses[name].set(**settings, readable=everything if name == "read" else [(1, 0)],
+                                writable=everything if name == "write" else [(1, 0)])
+            dut.clear_bus_log(name)
+        for job in queue.jobs:
+            job.store(memory)  # rows of one that follows another are written over
+        before = memory.snapshot()
+        self.put(ev_enable=DONE | ERROR, ev_pending=DONE | ERROR)
+        counts = dut.get("done"), dut.get("error")
+        first = dut.read_fields("status")["ended"]
+        for k, plan in enumerate(queue.plans):
+            self.put(window_base=plan.window[0], window_limit=plan.window[1], **csr_fields(plan.registers))
+            if dut.read_fields("status")["full"]:
+                # It may have room when the write comes.
+                ended = dut.read_fields("status")["ended"]
+                self.put(control={"start": 1})
+                dut.clock()
+                status = dut.read_fields("status")
+                if not status["rejected"] and status["ended"] == ended:
+                    raise Violation("register", "a start was not rejected though the queue was full")
+                if status["rejected"]:
+                    self.report.checked["starts rejected"] += 1
+                    self.until("full")
+                    self.put(control={"start": 1})
+            else:
+                self.put(control={"start": 1})
+            dut.clock(int(rng.choice([0, 1, 2, 5, rng.integers(0, 300)])))
+            if k == queue.cut:
+                self.put(control={queue.control: 1})
+        self.until("busy")
+        dut.clock(3)
+        self.rest()
+        self.check_queue(queue, before, first, counts)
+
+    def check_queue(self, queue, before, first, counts):
+        dut = self.dut
+        codes, ended = dut.read("codes"), dut.read_fields("status")["ended"]
+        count = len(queue.jobs)
+        if ended != (first + count) % (1 << TICKET_BITS):
+            raise Violation("status", f"{(ended - first) % (1 << TICKET_BITS)} of {count} jobs count as ended")
+        results = []
+        for k in range(count):
+            code = codes >> STATUS_BITS * ((first + k) % RESULTS) & (1 << STATUS_BITS) - 1
+            if code == PENDING:
+                raise Violation("status", f"job {k} of the queue has no result")
+            results.append(Status(code))
+        names = " ".join(status.name for status in results)
+        if not queue.explains(results):
+            raise Violation("status", f"results {names}")
+        errors = sum(status not in (Status.OK, Status.SKIPPED) for status in results)
+        if queue.control == "reset":
+            errors = min(errors, 1)
+        events = dut.get("done") - counts[0], dut.get("error") - counts[1]
+        if events != (results.count(Status.OK), errors):
+            raise Violation("interrupt", f"{events[0]} done and {events[1]} error interrupts for {names}")
+
+        # One after the other, on a memory of its own.
+        model = Memory(BASE, SIZE)
+        model.data[:] = before
+        known = np.ones(SIZE, bool)
+        for job, status in zip(queue.jobs, results, strict=True):
+            if status == Status.OK:
+                job.rows = np.stack([model.read(int(address), job.length, INPUT_DTYPES[job.input])
+                                     for address in job.row_addresses("src")])
+                for address, row in zip(job.row_addresses("dst"), job.expected(self.config), strict=True):
+                    model.write(int(address), row.astype(job.output_dtype))
+                self.report.checked["rows compared with the model"] += len(job.rows)
+            elif status == Status.ABORTED:
+                known[job.output_bytes() - BASE] = False
+        wrong = np.flatnonzero((self.memory.data != model.data) & known)
+        if len(wrong):
+            raise Violation("result", f"{len(wrong)} bytes are wrong after results {names}, the first at "
+                                      f"{BASE + int(wrong[0]):#x}")
+        self.report.checked["jobs in queues"] += count
+        self.report.checked["jobs skipped"] += results.count(Status.SKIPPED)
+
+
+class QueuePlan:
+    """Some good jobs, each in its own part of memory.
+
+    follows  numbers of the jobs whose rows are the output of the job before
+    wrong    number of a job with wrong parameters, or None;  cut: number of the job behind whose start `control`,
+             "abort" or "reset", is written, or None
+    """
+
+    def __init__(self, rng, planner, config):
+        count = int(rng.integers(2, RESULTS))
+        self.jobs, self.plans, self.follows = [], [], set()
+        self.wrong = self.cut = self.control = None
+        kind = rng.random()
+        if kind < 0.3:
+            self.wrong = int(rng.integers(count))
+        elif kind < 0.6:
+            self.cut, self.control = int(rng.integers(count)), str(rng.choice(["abort", "reset"]))
+        word = planner.word
+        size = SIZE // RESULTS // word * word
+        for k in range(count):
+            region = Region(BASE + k * size, BASE + (k + 1) * size - 1, word)
+            last = self.jobs[-1] if self.jobs else None
+            fixed = {}
+            fits = last is not None and last.output_dtype == INPUT_DTYPES["s16"]
+            if fits and self.cut is None and rng.random() < 0.7:
+                fixed = {"shape": last.rows.shape, "input": "s16", "src_stride": last.dst_stride}
+                self.follows.add(k)
+            job = random_job(rng, config, region, max_rows=3, max_length=24, word_bytes=word, **fixed)
+            if fixed:
+                job.src = last.dst
+            plan = Plan(job, job.registers(), (0, 2**32 - 1))
+            if rng.random() < 0.5:
+                plan.window = planner.good_window(rng, plan)
+            if k == self.wrong:
+                planner.parameter(rng, plan, None)
+                self.code = planner.geometry.static_code(plan.registers)
+                if self.code == Status.OK:
+                    self.wrong = None
+            self.jobs.append(job)
+            self.plans.append(plan)
+        self.buses = plan.buses
+        for bus in self.buses.values():
+            bus.update(latency=int(rng.integers(0, 4)), stall=[0.0, 0.3][rng.integers(0, 2)], withdraw=True)
+
+    def explains(self, results):
+        """Whether the jobs may have ended like this."""
+        left = list(enumerate(results))
+        while left and left[0][1] == Status.OK:
+            left.pop(0)
+        if not left:
+            return self.wrong is None
+        k, status = left.pop(0)
+        if self.wrong is not None:
+            if k != self.wrong or status != self.code:
+                return False
+            behind = Status.SKIPPED
+        else:
+            if self.cut is None or k > self.cut or status != Status.ABORTED:
+                return False
+            behind = Status.SKIPPED if self.control == "abort" else Status.ABORTED
+        while left and left[0][1] == behind and (self.cut is None or left[0][0] <= self.cut):
+            left.pop(0)
+        return all(status == Status.OK for _, status in left) and (
+            self.cut is None or all(k > self.cut for k, _ in left))
+
+
 # The command -----------------------------------------------------------------------------------------
 
 
@@ -541,6 +722,8 @@ def run(jobs, seed=1, first=0, progress=lambda count: None, keep_going=False, so
         for number in range(start, end):
             try:
                 soak.run_job(np.random.default_rng([seed, number]), adversarial=number % 2 == 0)
+                if number % QUEUE_EACH == 0:
+                    soak.run_queue(np.random.default_rng([seed, number, 1]))
             except Violation as violation:
                 report.violations[violation.kind] += 1
                 report.messages.append(

@@ -383,7 +383,7 @@ UNITS = {
     "writer": "writer",
     "wishbonewriter": "writer",
     "engine": "engine",
-    "jobregister": "job register",
+    "jobqueue": "job queue",
     "litenormperipheral": "CSRs",
 }
 

@@ -83,6 +83,7 @@ class Burster(LiteXModule):
         self.window_first = Signal(address_bits + 1)  # i: first word that may be accessed
         self.window_end = Signal(address_bits + 1)  # i: first word behind the window
         self.permit = Signal()  # i: a whole burst (or all that is left) can be moved without a pause
+        self.dry = Signal()  # i: no word is there behind this one: the burst ends with it
         self.stop = Signal()  # i: begin no more bursts, and cut the one that is under way
         self.bus_fault = Signal()  # i: the bus cycle's ack is made up by the interconnect's watchdog
 
@@ -129,11 +130,14 @@ class Burster(LiteXModule):
         count = Signal(max=max(burst_length, 2))  # words of this burst that are left, minus 1
         burst_end = Signal()
         cut = Signal()  # stopped: the burst ends with this word
+        announced = Signal()  # the open access has said that the burst ends with it
         self.comb += [
             headroom.eq(self.window_end - address),
             inside.eq((address >= self.window_first) & (headroom > 0)),
-            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless)) | cut),
+            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless)) | cut | self.dry | announced),
         ]
+        # A word may come while the access waits for its answer.
+        self.sync += announced.eq(bus.stb & ~bus.ack & burst_end)
 
         # Bus -------------------------------------------------------------------------------------------------
         cti_more = wishbone.CTI_BURST_INCREMENTING if bursting else wishbone.CTI_BURST_NONE
@@ -286,7 +290,9 @@ class WishboneWriter(LiteXModule):
     """Writes transfers from a word stream to a Wishbone bus.
 
     Parameters as `WishboneReader`. `sink`: data and byte enables `sel`, `last` marks a row's last word; its rows must
-    be as long as the transfer's. A burst begins when `burst_length` words are there, or the transfer's last one.
+    be as long as the transfer's. A burst begins when `burst_length` words are there, or the transfer's last one; in the
+    transfer's last row with the first EARLY words, so that a short job does not wait for its end. Such a burst ends
+    where the next word is not there.
     `row_done`: o, pulse, the last word of a row was acknowledged by the bus.
     Other ports: see `Burster`.
 
@@ -294,6 +300,8 @@ class WishboneWriter(LiteXModule):
     was given. `settled`: o, the words that left on the bus are those that came, in their order: true when nothing is
     under way, else an upset has lost, doubled, swapped or changed words. The words are compared by two `Signature`s.
     """
+
+    EARLY = 4
 
     def __init__(self, bus, max_words, burst_length=64, timeout=65536, bursting=True):
         self.bus = bus
@@ -325,7 +333,12 @@ class WishboneWriter(LiteXModule):
             self.sink.connect(fifo.sink, omit={"valid", "ready"}),
             fifo.sink.valid.eq(self.sink.valid & (rows_missing != 0)),
             self.sink.ready.eq(fifo.sink.ready & (rows_missing != 0)),
-            burster.permit.eq(fifo.source.valid & ((fifo.level >= burst_length) | (rows_missing == 0))),
+            burster.permit.eq(fifo.source.valid & (
+                (fifo.level >= burst_length)
+                | ((rows_missing == 1) & (fifo.level >= min(self.EARLY, burst_length)))
+                | (rows_missing == 0)
+            )),
+            burster.dry.eq(fifo.level <= 1),
             bus.dat_w.eq(fifo.source.data),
             # Without a word, which only an upset can bring about, nothing is written.
             bus.sel.eq(Mux(fifo.source.valid, fifo.source.sel, 0)),

@@ -4,7 +4,16 @@
 """`add_litenorm`: LiteNorm in any LiteX SoC."""
 
 from litenorm.accel import LiteNormConfig
-from litenorm.soc.peripheral import MAGIC, VERSION, LiteNormPeripheral, formats_mask, inputs_mask, ops_mask
+from litenorm.soc.peripheral import (
+    MAGIC,
+    PENDING,
+    RESULTS,
+    VERSION,
+    LiteNormPeripheral,
+    formats_mask,
+    inputs_mask,
+    ops_mask,
+)
 
 BUS_TIMEOUT = 65536  # cycles, when the SoC's own bus timeout is not shorter
 
@@ -88,7 +97,7 @@ def constants(peripheral):
 
     OPS, INPUTS, FORMATS are bit masks over the codes in the mode register. BUS_TIMEOUT and WATCHDOG_CYCLES are the
     cycles without an answer of the bus, and without a moving word, after which a job is given up. REGISTERS is what the
-    id register reads.
+    id register reads. RESULTS jobs, by ticket, have their results in the codes register, PENDING while they have none.
     """
     config = peripheral.config
     return {
@@ -101,5 +110,7 @@ def constants(peripheral):
         "BUS_BYTES": peripheral.data_width // 8,
         "BUS_TIMEOUT": peripheral.bus_timeout,
         "WATCHDOG_CYCLES": peripheral.watchdog_cycles,
+        "RESULTS": RESULTS,
+        "PENDING": PENDING,
         "REGISTERS": MAGIC << 16 | VERSION[0] << 8 | VERSION[1],
     }

@@ -68,37 +68,63 @@ PROTECTED = ("dst", "dst_stride", "rows", "length", "op", "input", "format", "af
              "mask_increment", "mask_period")
 
 
-class JobRegister(LiteXModule):
-    """Holds the job that runs.
+JOBS_WAITING = 4  # in the queue, behind the one that runs
+TICKET_BITS = 8  # of the count of jobs
 
-    sink     `job_layout()`, taken when no job is held
-    source   `job_layout()`, held until it is taken
-    damaged  o: what is held is not what was taken, from the second cycle after the upset until the job has left:
-             whether there is a job is kept twice, and its fields named in PROTECTED with their parity
+
+def submission_layout():
+    """Fields of a job as it is submitted: `job_layout()`, the window it may access, and which job since reset it is."""
+    return job_layout() + [("window_base", ADDRESS_BITS), ("window_limit", ADDRESS_BITS), ("ticket", TICKET_BITS)]
+
+
+class JobQueue(LiteXModule):
+    """Holds the job that runs and JOBS_WAITING more.
+
+    sink     `submission_layout()`, taken when there is room; in the engine's hands two cycles later when none waits
+    source   `submission_layout()`, the job that runs, held until it is taken
+    ticket   i: the ticket that the job which runs must have
+    waiting  o: jobs wait
+    damaged  o: the job that runs is not the one that was submitted, from the second cycle after the upset until it has
+             left: whether there is a job is kept twice, its fields named in PROTECTED with their parity, and it must
+             have its ticket: no job is run twice, left out, or put before another
 
     A wrong value in one of the other fields gives rows of other elements, each with its exact sum, at their places.
     """
 
     def __init__(self):
-        self.sink = sink = stream.Endpoint(job_layout())
-        self.source = source = stream.Endpoint(job_layout())
+        self.sink = sink = stream.Endpoint(submission_layout())
+        self.source = source = stream.Endpoint(submission_layout())
+        self.ticket = Signal(TICKET_BITS)
+        self.waiting = Signal()
         self.damaged = Signal()
 
         # # #
 
+        def protected(job):
+            return parity(*[getattr(job, name) for name in PROTECTED])
+
+        # The parity is formed here and goes through the queue with the job.
+        self.queue = queue = stream.SyncFIFO([*submission_layout(), ("parity", 1)], JOBS_WAITING)
         twin = Signal()
         stored = Signal()  # the parity
-        self.comb += sink.ready.eq(~source.valid & ~twin | source.ready)
+        take = Signal()
+        self.comb += [
+            sink.connect(queue.sink),
+            queue.sink.parity.eq(protected(sink)),
+            take.eq(~source.valid & ~twin | source.ready),
+            queue.source.ready.eq(take),
+            self.waiting.eq(queue.source.valid),
+        ]
         self.sync += [
-            If(sink.ready,
-                source.valid.eq(sink.valid),
-                twin.eq(sink.valid),
-                source.payload.eq(sink.payload),
-                stored.eq(parity(*[getattr(sink, name) for name in PROTECTED]))
+            If(take,
+                source.valid.eq(queue.source.valid),
+                twin.eq(queue.source.valid),
+                *[getattr(source, name).eq(getattr(queue.source, name)) for name, _ in submission_layout()],
+                stored.eq(queue.source.parity)
             ),
             self.damaged.eq(~source.ready & (
                 (source.valid != twin)
-                | source.valid & (stored != parity(*[getattr(source, name) for name in PROTECTED]))
+                | source.valid & ((stored != protected(source)) | (source.ticket != self.ticket))
             )),
         ]
 

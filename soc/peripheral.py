@@ -16,10 +16,21 @@ from litenorm.accel.status import STATUS_BITS, Status
 from litenorm.soc.dma import ROWS_BITS, WishboneReader, WishboneWriter
 from litenorm.soc.dram import NativeMasters
 from litenorm.soc.engine import CYCLES_BITS, Engine, default_watchdog
-from litenorm.soc.job import ADDRESS_BITS, LENGTH_BITS, OP_BITS, JobRegister, job_layout, max_row_words
+from litenorm.soc.job import (
+    ADDRESS_BITS,
+    JOBS_WAITING,
+    LENGTH_BITS,
+    OP_BITS,
+    TICKET_BITS,
+    JobQueue,
+    job_layout,
+    max_row_words,
+)
 
-VERSION = (0, 2)  # of the registers: major, minor
+VERSION = (0, 3)  # of the registers: major, minor
 MAGIC = 0x4C4E  # "LN"
+PENDING = 15  # in place of a Status: the job has not ended. No single upset makes it OK.
+RESULTS = 8  # jobs whose results are kept, a power of two above those that run and wait
 
 
 class LiteNormPeripheral(LiteXModule):
@@ -38,11 +49,17 @@ class LiteNormPeripheral(LiteXModule):
     dram          (ports, origin, size) of `dram.NativeMasters`: memory is accessed through native ports of LiteDRAM,
                   `data_width` bits wide; `read_bus` and `write_bus` stay idle
 
-    `read_bus`, `write_bus`: masters. `job`: sink of `job_layout()`, taken when no job runs. `ev.irq`: interrupt.
-    `soft_reset`: i, everything but the window goes back to the state after power-up in this cycle.
+    `read_bus`, `write_bus`: masters. `job`: sink of `job_layout()`, taken as long as there is room in the queue.
+    `ev.irq`: interrupt. `soft_reset`: i, everything but the window and the count of jobs goes back to the state after
+    power-up in this cycle.
 
-    A job's parameters, the window among them, are copied when it starts: registers may be written at any time. Every
-    job that was started ends with one of the two interrupts, exactly once.
+    A job's parameters, the window among them, are copied when it is started: registers may be written at any time. One
+    job runs, and JOBS_WAITING more wait in the order of their start. Each has a ticket: the number of jobs that were
+    started before it, modulo 2^TICKET_BITS; `ended` counts those that have ended.
+
+    A job that ends with an error ends those that wait, too, with SKIPPED: they have not accessed anything, and have no
+    interrupt of their own. Every other job ends with one of the two interrupts, exactly once. After a reset all jobs
+    that ran or waited have ended with ABORTED, and with one interrupt.
 
     Raises ValueError when a timeout does not fit.
     """
@@ -89,20 +106,49 @@ class LiteNormPeripheral(LiteXModule):
         if dram is not None:
             self.comb += self.masters.drop.eq(self.soft_reset | reader.reset)   # the engine resets both at once
 
-        self.buffer = buffer = ResetInserter()(JobRegister())
-        self.comb += [
-            buffer.reset.eq(self.soft_reset),
-            self.job.connect(buffer.sink),
-            buffer.source.connect(engine.job),
-            engine.job_damaged.eq(buffer.damaged),
-        ]
+        self.window_base = Signal(ADDRESS_BITS)  # i: taken with the job
+        self.window_limit = Signal(ADDRESS_BITS, reset=2**ADDRESS_BITS - 1)  # i
+        self.abort = Signal()  # i, pulse: end the job that runs, with ABORTED
         self.idle = Signal()  # o: no job runs or waits
-        self.comb += self.idle.eq(~buffer.source.valid & ~engine.busy)
-
-        self.abort = engine.abort
-        self.result = engine.result
-        self.window_base = engine.window_base
-        self.window_limit = engine.window_limit
+        self.started = Signal(TICKET_BITS)  # o: jobs that were submitted
+        self.ended = Signal(TICKET_BITS)  # o: of these, jobs that have ended
+        self.job_ended = Signal()  # o: the job that ran ends in this cycle
+        self.ended_code = Signal(STATUS_BITS)  # o: with job_ended: how
+        self.skip = Signal()  # o: with job_ended: all that wait end, too
+        self.queue = queue = ResetInserter()(JobQueue())
+        self.result = result = engine.result
+        late_abort = Signal()  # of a job that was on its way through the queue
+        cut = Signal()  # by the reset
+        self.comb += [
+            queue.reset.eq(self.skip | self.soft_reset),
+            self.job.connect(queue.sink),
+            queue.sink.window_base.eq(self.window_base),
+            queue.sink.window_limit.eq(self.window_limit),
+            queue.sink.ticket.eq(self.started),
+            queue.ticket.eq(self.ended),
+            queue.source.connect(engine.job, keep={"valid", "ready", *(name for name, _ in job_layout())}),
+            engine.job_damaged.eq(queue.damaged),
+            engine.window_base.eq(queue.source.window_base),
+            engine.window_limit.eq(queue.source.window_limit),
+            engine.abort.eq(self.abort | late_abort),
+            self.idle.eq(~queue.waiting & ~queue.source.valid & ~engine.busy),
+            # Also in the cycle of the result: rows_done and cycles are cleared, too.
+            cut.eq(self.soft_reset & ~self.idle),
+            self.job_ended.eq(result.valid & result.ready | cut),
+            self.ended_code.eq(Mux(cut, int(Status.ABORTED), result.code)),
+            self.skip.eq(self.job_ended & (self.ended_code != Status.OK)),
+        ]
+        started = Signal(TICKET_BITS)
+        self.comb += started.eq(self.started + (self.job.valid & self.job.ready))
+        self.sync += [
+            late_abort.eq(self.abort & queue.waiting & ~queue.source.valid),
+            self.started.eq(started),
+            If(self.skip,
+                self.ended.eq(started)
+            ).Elif(self.job_ended,
+                self.ended.eq(self.ended + 1)
+            ),
+        ]
 
         if with_csr:
             self.add_csr()
@@ -118,27 +164,34 @@ class LiteNormPeripheral(LiteXModule):
         engine, job, result = self.engine, self.job, self.result
         self._control = CSRStorage(description="Start and abort.", fields=[
             CSRField("start", size=1, pulse=True,
-                description="Write `1` to start the job that the registers describe. Ignored, with `rejected` set, "
-                            "while a job runs."),
+                description="Write `1` to start the job that the registers describe: at once when no other one runs, "
+                            f"else behind them. Ignored, with `rejected` set, while {JOBS_WAITING} jobs wait."),
             CSRField("abort", size=1, pulse=True,
                 description="Write `1` to end the running job; it ends with status ABORTED, after two more accesses on "
-                            "each bus at most. Ignored when no job runs. Wins over `start`."),
+                            "each bus at most, and jobs that wait end with SKIPPED. Ignored when no job runs. Wins "
+                            "over `start`."),
             CSRField("reset", size=1, pulse=True,
                 description="Write `1` to reset the core, its bus masters and counters at once, in the middle of a bus "
-                            "access if need be; the running job ends with status ABORTED. For a core that does not "
-                            "obey `abort`. The registers of the job and the interrupts stay as they are, and so do "
-                            "window and lock. Wins over `start` and `abort`."),
+                            "access if need be; the jobs that run and wait end with status ABORTED. For a core that "
+                            "does not obey `abort`. The registers of the job and the interrupts stay as they are, "
+                            "and so do window and lock. Wins over `start` and `abort`."),
         ])
         codes = [(f"0b{int(s):0{STATUS_BITS}b}", s.name, s.text) for s in Status]
         self._status = CSRStatus(description="State of the peripheral and of the last job.", fields=[
-            CSRField("busy", size=1, description="A job runs."),
+            CSRField("busy", size=1, description="A job runs or waits."),
             CSRField("code", size=STATUS_BITS, description="How the last job ended.", values=codes),
             CSRField("constant_row", size=1,
                 description="In the last job a LayerNorm or RMSNorm row had no variance, and its outputs are 0 before "
                             "gamma and beta."),
             CSRField("rejected", size=1,
-                description="The last write to `start` came while a job ran, and started nothing."),
+                description="The last write to `start` came while the queue was full, and started nothing."),
+            CSRField("full", size=1, description="The queue is full: a write to `start` would be rejected."),
+            CSRField("ended", size=TICKET_BITS,
+                description=f"Jobs that have ended, modulo {1 << TICKET_BITS}. When no job runs or waits, the ticket "
+                            "of the next one."),
         ])
+        self._codes = CSRStatus(RESULTS * STATUS_BITS, description=f"How the last {RESULTS} jobs ended: that of ticket "
+            f"t in the {STATUS_BITS} bits from {STATUS_BITS} * (t mod {RESULTS}) on; {PENDING}: it has not ended.")
         self._rows_done = CSRStatus(ROWS_BITS, description="Rows of the running or last job that are in memory.")
         self._cycles = CSRStatus(CYCLES_BITS, description="Clock cycles of the running or last job, start to end.")
 
@@ -149,35 +202,47 @@ class LiteNormPeripheral(LiteXModule):
         code = Signal(STATUS_BITS)
         constant_row = Signal()
         rejected = Signal()
-        self.ended = Signal()  # a job ends in this cycle
-        self.ended_code = Signal(STATUS_BITS)
-        cut = Signal()  # by the reset
         self.comb += [
             busy.eq(~self.idle),
             self.soft_reset.eq(self._control.fields.reset),
-            # Also in the cycle of the result: rows_done and cycles are cleared, too.
-            cut.eq(self.soft_reset & busy),
-            self.ended.eq(result.valid | cut),
-            self.ended_code.eq(Mux(cut, int(Status.ABORTED), result.code)),
             start.eq(self._control.fields.start & ~self._control.fields.abort & ~self.soft_reset),
-            job.valid.eq(start & ~busy),
-            engine.abort.eq(self._control.fields.abort),
+            job.valid.eq(start),
+            self.abort.eq(self._control.fields.abort),
             result.ready.eq(1),
             # From the cycle after the write to `start` on, so that even the next access to the registers sees it.
             self._status.fields.busy.eq(busy | start),
             self._status.fields.code.eq(code),
             self._status.fields.constant_row.eq(constant_row),
             self._status.fields.rejected.eq(rejected),
+            self._status.fields.full.eq(~job.ready),
+            self._status.fields.ended.eq(self.ended),
             self._rows_done.status.eq(engine.rows_done),
             self._cycles.status.eq(engine.cycles),
         ]
         self.sync += [
-            If(start, rejected.eq(busy)),
-            If(self.ended,
+            If(start, rejected.eq(~job.ready)),
+            If(self.job_ended,
                 code.eq(self.ended_code),
-                constant_row.eq(result.constant_row & ~cut)
+                constant_row.eq(result.constant_row & ~self.soft_reset)
             )
         ]
+        # Results by ticket. Jobs that are skipped have the tickets from `ended` on.
+        ending = Signal(TICKET_BITS)
+        self.comb += ending.eq(self.started + (job.valid & job.ready) - self.ended)
+        for i in range(RESULTS):
+            result_code = Signal(STATUS_BITS, name=f"result{i}")
+            behind = Signal(log2_int(RESULTS), name=f"behind{i}")
+            self.comb += [
+                self._codes.status[STATUS_BITS * i : STATUS_BITS * (i + 1)].eq(result_code),
+                behind.eq(i - self.ended),
+            ]
+            self.sync += [
+                If(job.valid & job.ready & (self.started[: log2_int(RESULTS)] == i), result_code.eq(PENDING)),
+                If(self.skip & (behind < ending),
+                    result_code.eq(Mux(self.soft_reset, int(Status.ABORTED), int(Status.SKIPPED)))
+                ),
+                If(self.job_ended & (behind == 0), result_code.eq(self.ended_code)),
+            ]
 
     def add_job_csr(self):
         job = self.job
@@ -262,11 +327,10 @@ class LiteNormPeripheral(LiteXModule):
         locked = self._window_lock.fields.lock
         self.comb += [storage.locked.eq(locked) for storage in
                       (self._window_base, self._window_limit, self._window_lock)]
-        # With the job, so that a write to the registers right after the one to `start` is for the next job.
-        self.sync += If(self.job.valid & self.job.ready,
+        self.comb += [
             self.window_base.eq(self._window_base.storage),
-            self.window_limit.eq(self._window_limit.storage)
-        )
+            self.window_limit.eq(self._window_limit.storage),
+        ]
 
     def add_capability_csr(self):
         config = self.config
@@ -296,8 +360,8 @@ class LiteNormPeripheral(LiteXModule):
         self.ev.error = EventSourcePulse(description="A job ended with another status; see `status`.")
         self.ev.finalize()
         self.comb += [
-            self.ev.done.trigger.eq(self.ended & (self.ended_code == Status.OK)),
-            self.ev.error.trigger.eq(self.ended & (self.ended_code != Status.OK)),
+            self.ev.done.trigger.eq(self.job_ended & (self.ended_code == Status.OK)),
+            self.ev.error.trigger.eq(self.job_ended & (self.ended_code != Status.OK)),
         ]
 
 

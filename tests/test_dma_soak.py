@@ -22,7 +22,9 @@ def test_short_soak():
     assert not report.messages, report.messages[0]
     assert sum(report.outcomes.values()) == JOBS
     # It has seen everything: each status, each fault.
-    assert set(report.outcomes) == {s.name for s in Status} | {"cut by a hard reset"}
+    assert set(report.outcomes) == {s.name for s in Status if s != Status.SKIPPED} | {"cut by a hard reset"}
+    assert report.checked["jobs in queues"] > JOBS // 10 and report.checked["jobs skipped"] > 10
+    assert report.checked["starts rejected"] > 10
     assert set(report.faults) == {"none", *soak.FAULTS}
     assert report.checked["interrupts"] == JOBS - report.outcomes["cut by a hard reset"]
     assert report.outcomes["OK"] >= JOBS / 2
@@ -56,7 +58,12 @@ def plant(dut, mutant):
         on("two_interrupts", If(again, dut.ev.error.trigger.eq(1))),
         on("no_interrupt_of_soft_reset", If(dut.soft_reset, dut.ev.error.trigger.eq(0))),
         on("soft_reset_unlocks", If(dut.soft_reset, dut._window_lock.locked.eq(0))),
-        on("start_while_busy", If(dut._control.fields.start & engine.fsm.ongoing("END"), dut.job.valid.eq(1))),
+        on("waiting_not_skipped", dut.queue.reset.eq(dut.soft_reset)),
+        on("waiting_not_reset", dut.queue.reset.eq(dut.skip & ~dut.soft_reset)),
+        on("abort_on_the_way_ignored", engine.abort.eq(dut.abort)),
+        on("results_of_skipped_jobs_lost", dut.skip.eq(0)),
+        on("window_of_the_last_job", engine.window_base.eq(dut.window_base), engine.window_limit.eq(dut.window_limit)),
+        on("ticket_given_twice", dut.queue.sink.ticket.eq(dut.started & 0xfe)),
     ]
     dut.sync += on("soft_reset_unlocks", If(dut.soft_reset, dut._window_lock.storage.eq(0)))
     shift = log2_int(dut.data_width // 8)
@@ -92,7 +99,12 @@ MUTANTS = [
     "no_watchdog_interrupt",
     "two_interrupts",
     "no_interrupt_of_soft_reset",
-    "start_while_busy",
+    "waiting_not_skipped",
+    "waiting_not_reset",
+    "abort_on_the_way_ignored",
+    "results_of_skipped_jobs_lost",
+    "ticket_given_twice",
+    "window_of_the_last_job",
     "soft_reset_unlocks",
     "read_window_a_word_too_far",
     "write_window_a_word_too_far",

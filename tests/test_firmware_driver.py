@@ -110,6 +110,7 @@ def build(folder, with_core):
         "generated/csr.h": export.get_csr_header(soc.csr.regions, soc.constants,
                                                  csr_base=soc.mem_regions["csr"].origin),
         "generated/soc.h": export.get_soc_header(soc.constants),
+        "generated/mem.h": export.get_mem_header(soc.mem_regions),
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)

@@ -26,14 +26,15 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.affine import Affine
 from litenorm.accel.formats import FORMATS
-from litenorm.accel.status import Status
+from litenorm.accel.status import STATUS_BITS, Status
 from litenorm.sim.csr import CsrDut
 from litenorm.sim.jobs import Job, program, random_job, start
 from litenorm.sim.verilated import Stall
 from litenorm.sim.wishbone import Memory
 from litenorm.soc import add_litenorm
 from litenorm.soc.integration import constants
-from litenorm.soc.peripheral import MAGIC, LiteNormPeripheral
+from litenorm.soc.job import JOBS_WAITING
+from litenorm.soc.peripheral import MAGIC, RESULTS, LiteNormPeripheral
 
 BASE = 0x4000_0000
 SIZE = 1 << 16
@@ -82,6 +83,14 @@ class Bench:
         self.dut.clock(2)
         assert not self.dut.get("irq")
         return status
+
+    def until_idle(self):
+        """Wait until no job runs or waits."""
+        for _ in range(1000):
+            self.dut.clock(100)
+            if not self.dut.read_fields("status")["busy"]:
+                return
+        raise AssertionError("busy for 100,000 cycles")
 
     def check_good(self, job):
         """Run a good job: the model's codes at the destination, and nothing else changed."""
@@ -265,22 +274,49 @@ def test_reset_in_the_middle_of_a_job():
 # Registers -------------------------------------------------------------------------------------------
 
 
-def test_start_while_busy_is_rejected_and_seen():
+def test_start_is_rejected_and_seen_when_the_queue_is_full():
     b, rng = fresh("busy")
     job = random_job(rng, b.config, b.memory, op="softmax", shape=(8, 64))
     job.store(b.memory)
-    start(b.dut, job)
-    # Registers may be written for the next job while this one runs.
+    for _ in range(1 + JOBS_WAITING):
+        assert not b.dut.read_fields("status")["full"]
+        start(b.dut, job)
+        b.dut.clock(2)
+    # Registers may be written for the next job while others run and wait.
     b.dut.write("src", BASE + 4)
     b.dut.write("length", 3)
     b.dut.write("control", start=1)
     b.dut.clock(2)
     status = b.dut.read_fields("status")
-    assert status["busy"] and status["rejected"]
-    b.wait(Status.OK)
+    assert status["busy"] and status["full"] and status["rejected"]
+    b.until_idle()
+    status = b.dut.read_fields("status")
+    assert status["code"] == Status.OK and status["ended"] == 1 + JOBS_WAITING
+    assert b.dut.read("ev_pending") == DONE
     assert np.array_equal(job.output(b.memory), job.expected(b.config))
     assert b.dut.read("rows_done") == 8
+    b.dut.write("ev_pending", DONE)
     assert not b.check_good(random_job(rng, b.config, b.memory))["rejected"]
+
+
+def test_results_by_ticket():
+    """A wrong job ends those that wait behind it; one that comes later runs. Tickets go round."""
+    b, rng = fresh("tickets")
+    first = b.dut.read_fields("status")["ended"]
+    for ticket in range(first, first + 300, 4):
+        good, bad = (random_job(rng, b.config, b.memory, op="softmax", shape=(4, 60)) for _ in range(2))
+        bad.rows = bad.rows[:0]
+        good.store(b.memory)
+        for job in (good, bad, good, good):
+            start(b.dut, job)
+        b.until_idle()
+        codes = b.dut.read("codes")
+        results = [codes >> STATUS_BITS * ((ticket + k) % RESULTS) & 15 for k in range(4)]
+        assert results == [Status.OK, Status.BAD_ROWS, Status.SKIPPED, Status.SKIPPED]
+        status = b.dut.read_fields("status")
+        assert status["code"] == Status.BAD_ROWS and status["ended"] == (ticket + 4) % 256
+        assert b.dut.read("ev_pending") == DONE | ERROR
+        b.dut.write("ev_pending", DONE | ERROR)
 
 
 def test_abort_wins_over_start_and_is_ignored_when_idle():

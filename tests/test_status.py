@@ -10,7 +10,7 @@ def test_codes():
     """Drivers in the field know these numbers."""
     assert {s.name: int(s) for s in Status} == dict(
         OK=0, BAD_OP=1, BAD_FORMAT=2, BAD_LENGTH=3, BAD_ROWS=4, BAD_ALIGNMENT=5, OUT_OF_WINDOW=6, BUS_ERROR=7,
-        BUS_TIMEOUT=8, ABORTED=9, SELF_CHECK=10, WATCHDOG=11)
+        BUS_TIMEOUT=8, ABORTED=9, SELF_CHECK=10, WATCHDOG=11, SKIPPED=12)
 
 
 def test_codes_fit_the_register():
