@@ -360,7 +360,7 @@ class DmaStreams(Streams):
             self.reach(burster.beat & burster.row_last)
             self.prove("each_written_word_is_there", ~burster.beat | dut.fifo.source.valid)
             # Its rows are as long as the transfer says; few of them, which keeps the products below small.
-            transfer = dut.transfer.valid & dut.transfer.ready
+            transfer = burster.begin
             put = dut.sink.valid & dut.sink.ready
             left, words = Signal(3), Signal(3)
             self.sync += [
@@ -375,7 +375,7 @@ class DmaStreams(Streams):
             leaving = self.named((rows_left[:2] - 1) * words + words_left, "leaving", 6)
             self.support("few", (missing < 4) & (words < 5) & (left <= words) & ((missing == 0) | (left != 0)))
             self.support("words", ~moving | (
-                (inner(burster, "words") == words) & (words_left != 0) & (words_left <= words)
+                dut.transfer.valid & (dut.transfer.words == words) & (words_left != 0) & (words_left <= words)
                 & (rows_left != 0) & (rows_left < 4)))
             self.support("level", ~moving | (level + entering == leaving))
             self.support("idle", ~burster.fsm.ongoing("IDLE") | ((missing == 0) & (level == 0)))

@@ -41,7 +41,7 @@ STALLS = {
     "bursts at the source": {"sink": 0.1, "source": Stall(0.5, burst=20)},
     "bursts at the sink": {"sink": Stall(0.5, burst=15)},
 }
-RESETS = range(1050, 1950, 23)  # cycles; gamma and beta take the first 1024
+RESETS = range(1050, 1800, 19)  # cycles; gamma and beta take the first 1024
 
 
 @dataclass
