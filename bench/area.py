@@ -130,13 +130,16 @@ def peripheral_area(config, checked=True):
 
 # Units of the serial back end: what is built, and the NAND2 equivalents it may take.
 NORMS = ("layernorm", "rmsnorm")
+WIDE = ("u16_q15", "tfl_s16", "u16_65535")
 SERIAL = [
     ("softmax", dict(ops="softmax", size="area"), 900),
     ("  + tfl_s8", dict(ops="softmax", size="area", formats=("u8_255", "tfl_s8")), None),
+    ("softmax, u16_65535", dict(ops="softmax", size="area", formats="u16_65535"), None),
+    ("  + tfl_s16, u16_q15", dict(ops="softmax", size="area", formats=WIDE), None),
     ("softmax", dict(ops="softmax", size="balanced"), 1400),
     ("  + tfl_s8", dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")), None),
     ("softmax, u16_65535", dict(ops="softmax", size="balanced", formats="u16_65535"), None),
-    ("  + tfl_s16, u16_q15", dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")), None),
+    ("  + tfl_s16, u16_q15", dict(ops="softmax", size="balanced", formats=WIDE), None),
     ("norms", dict(ops=NORMS, size="area"), 1150),
     ("  LayerNorm alone", dict(ops="layernorm", size="area"), None),
     ("  RMSNorm alone", dict(ops="rmsnorm", size="area"), None),

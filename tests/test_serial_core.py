@@ -33,6 +33,7 @@ CONFIGS = {
     "eps_balanced": dict(ops=NORMS, size="balanced", eps=True),
     "all_area": dict(size="area", formats=BOTH, max_length=64),
     "softmax_wide": dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")),
+    "softmax_wide_area": dict(ops="softmax", size="area", formats=("u16_q15", "tfl_s16", "u16_65535"), max_length=64),
     "one_wide_format": dict(ops="softmax", size="balanced", formats="tfl_s16", max_length=64),
     "one_format": dict(ops="softmax", size="balanced", formats="tfl_s8"),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
@@ -139,7 +140,7 @@ def test_export(op, size, tmp_path, capsys):
 
 @pytest.mark.parametrize("arguments,text", [
     (["--lanes", "4"], "lanes is 4; good: 1 for the serial back end"),
-    (["--formats", "u16_q15"], "good: one or more of u8_255, tfl_s8 for the serial back end"),
+    (["--formats", "u16_q15,u8_255"], "tfl_s8, or of u16_q15, tfl_s16, u16_65535 for the serial back end"),
     (["--max-length", "2048"], "max_length is 2048; good: 2 to 1024"),
 ])
 def test_export_refuses(arguments, text, tmp_path, capsys):
