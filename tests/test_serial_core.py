@@ -4,6 +4,7 @@
 """accel/serial/core.py: rows through the core's streams, and the exported Verilog."""
 
 import functools
+import re
 import subprocess
 import zlib
 
@@ -85,6 +86,24 @@ def test_cosimulation():
     config = config_of("softmax_balanced", max_length=16)
     dut = core_dut(core_for(config), StreamCoSim)
     run_rows(dut, mixed_rows(dut, config, 6, 1, lengths=(1, 3, 9), edges=False), {"source": 0.3}, 1)
+
+
+def test_self_check_sees_a_wrong_code():
+    """A fault planted in the unit's result: each row whose sum it changes is reported, and no other."""
+    config = config_of("softmax_balanced", formats="u8_255", max_length=64)
+    dut = core_dut(core_for(config), StreamDut, edit=lambda text: re.sub(
+        r"(assign \w+_result = )(\w+_product\[7:0\]);", r"\1(\2 | 1'd1);", text))
+    x = np.random.default_rng(1).integers(-128, 128, (40, 3))
+    scale = Scale.from_real(0.02)
+    codes = model.softmax(x, scale, "u8_255", config=config)
+    wrong = (codes % 2 == 0).any(axis=1)
+    assert 0 < wrong.sum() < len(x)
+    beats = dut.sinks["sink"].packets(x, bits=8, op=0, format=0, length=3, scale_multiplier=scale.multiplier,
+                                      scale_shift=scale.shift)
+    result = dut.run({"sink": beats}, expect={"source": x.size}, max_cycles=1 << 20)
+    assert np.array_equal(result["source"].lanes(16)[:, 0], (codes | 1).reshape(-1))
+    done, errors = result.events["row_done"].tolist(), result.events["row_error"].tolist()
+    assert [cycle in errors for cycle in done] == wrong.tolist() and len(done) == len(x)
 
 
 def test_scale_register():
