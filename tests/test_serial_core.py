@@ -149,6 +149,7 @@ def test_export(op, size, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"{path}: ")
     config = LiteNormConfig(backend="serial", ops=c.OPS if op == "all" else op, size=size, formats=BOTH, max_length=64)
     assert path.read_text() == export.verilog(config, path.stem)
+    assert not re.search(r"slice_proxy|array_muxed", path.read_text())      # every name says what it is
     done = subprocess.run(["iverilog", "-g2005", "-Wall", "-tnull", path], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stdout + done.stderr
     waived = ["COMBDLY", "CASEINCOMPLETE", "CMPCONST", "WIDTH", "UNUSEDSIGNAL"]
