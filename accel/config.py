@@ -20,11 +20,9 @@ DEFAULTS = {
     "parallel": dict(lanes=4, formats=tuple(FORMATS), inputs=tuple(c.INPUTS), affine=True, masks=True, eps=True),
     "serial": dict(lanes=1, formats=("u8_255",), inputs=("s8",), affine=False, masks=True, eps=False, size="area"),
 }
-# Softmax formats that a serial core is built with: some of one of these. Those of 16 bits need another unit.
-SERIAL_FORMATS = {
-    "area": [("u8_255", "tfl_s8")],
-    "balanced": [("u8_255", "tfl_s8"), ("u16_q15", "tfl_s16", "u16_65535")],
-}
+# Softmax formats that a serial core is built with: some of one of these. Those of 16 bits need another unit, which has
+# softmax alone.
+SERIAL_FORMATS = [("u8_255", "tfl_s8"), ("u16_q15", "tfl_s16", "u16_65535")]
 
 
 def _is_integer(value):
@@ -40,7 +38,7 @@ class LiteNormConfig:
     max_length  longest row, elements: 2 to 1024, or to 4096 when only softmax is built
     ops         operations that are built: "softmax", "layernorm", "rmsnorm"
     formats     softmax output formats that are built: names of `formats.FORMATS`; serial: u8_255, tfl_s8,
-                or in size balanced without norms those of 16 bits
+                or, without norms, those of 16 bits
     inputs      element types of a row that are built: "s8", "s16"; s16 sizes the datapath for both. Serial: "s8"
     affine      build gamma, beta and requantization behind LayerNorm and RMSNorm; serial: no
     backend     "parallel": one beat a cycle. "serial": the smallest core, many cycles an element
@@ -111,7 +109,7 @@ class LiteNormConfig:
         for field, good in (("lanes", 1), ("inputs", ("s8",)), ("affine", False), ("parity", False)):
             if getattr(self, field) != good:
                 raise ValueError(f"{field} is {getattr(self, field)!r}; good: {good!r} for the serial back end")
-        groups = SERIAL_FORMATS[self.size] if not self.has_norm else SERIAL_FORMATS["area"]
+        groups = SERIAL_FORMATS[:1] if self.has_norm else SERIAL_FORMATS
         if self.has_softmax and not any(set(self.formats) <= set(group) for group in groups):
             raise ValueError(f"formats is {self.formats}; good: one or more of "
                              f"{', or of '.join(', '.join(group) for group in groups)} for the serial back end")

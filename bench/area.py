@@ -130,13 +130,16 @@ def peripheral_area(config, checked=True):
 
 # Units of the serial back end: what is built, and the NAND2 equivalents it may take.
 NORMS = ("layernorm", "rmsnorm")
+WIDE = ("u16_q15", "tfl_s16", "u16_65535")
 SERIAL = [
     ("softmax", dict(ops="softmax", size="area"), 900),
     ("  + tfl_s8", dict(ops="softmax", size="area", formats=("u8_255", "tfl_s8")), None),
+    ("softmax, u16_65535", dict(ops="softmax", size="area", formats="u16_65535"), None),
+    ("  + tfl_s16, u16_q15", dict(ops="softmax", size="area", formats=WIDE), None),
     ("softmax", dict(ops="softmax", size="balanced"), 1400),
     ("  + tfl_s8", dict(ops="softmax", size="balanced", formats=("u8_255", "tfl_s8")), None),
     ("softmax, u16_65535", dict(ops="softmax", size="balanced", formats="u16_65535"), None),
-    ("  + tfl_s16, u16_q15", dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")), None),
+    ("  + tfl_s16, u16_q15", dict(ops="softmax", size="balanced", formats=WIDE), None),
     ("norms", dict(ops=NORMS, size="area"), 1150),
     ("  LayerNorm alone", dict(ops="layernorm", size="area"), None),
     ("  RMSNorm alone", dict(ops="rmsnorm", size="area"), None),
@@ -166,6 +169,8 @@ def unit_area(config):
 # Cores of the serial back end, whole: what is built.
 SERIAL_CORES = [
     ("softmax, area", dict(ops="softmax", size="area")),
+    ("  of which the self-check", dict(ops="softmax", size="area")),
+    ("  of which the scale register", dict(ops="softmax", size="area")),
     ("  masks=False", dict(ops="softmax", size="area", masks=False)),
     ("softmax, balanced", dict(ops="softmax", size="balanced")),
     ("norms, area", dict(ops=NORMS, size="area")),
@@ -173,6 +178,14 @@ SERIAL_CORES = [
     ("all, area", dict(size="area")),
     ("all, balanced", dict(size="balanced")),
 ]
+
+
+def scale_area(config):
+    """Area of what forms K from a row's scale parameters, in any serial core with softmax."""
+    from litenorm.accel.serial.core import ScaleRegister
+
+    scale = ScaleRegister()
+    return area(to_verilog(scale, [scale.load, scale.multiplier, scale.shift, scale.done, scale.k], "scale"), "scale")
 
 
 def serial_tables(max_length, status):
@@ -191,7 +204,9 @@ def serial_tables(max_length, status):
     cores = []
     for name, options in SERIAL_CORES:
         status.update(f"synthesis: core of {name.strip()}")
-        a = core_area(LiteNormConfig(backend="serial", max_length=max_length, **options))
+        config = LiteNormConfig(backend="serial", max_length=max_length, **options)
+        part = check_area if "self-check" in name else scale_area if "scale" in name else core_area
+        a = part(config)
         cores.append((name, f"{a.gates:,.0f}", f"{a.flip_flops}", f"{a.memory_bits:,}"))
     return [
         (f"arithmetic units of the serial back end, max_length {max_length}",

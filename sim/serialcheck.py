@@ -247,7 +247,8 @@ def run_unit_reset(dut, rows, cycle, seed=0):
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m litenorm.sim.serialcheck", description=__doc__.splitlines()[0],
                                      epilog="example: python -m litenorm.sim.serialcheck --size area --rows 100000")
-    parser.add_argument("--op", choices=["softmax", "norm"], default="softmax", help="norm: LayerNorm and RMSNorm")
+    parser.add_argument("--op", choices=["softmax", "norm", "all"], default="softmax",
+                        help="norm: LayerNorm and RMSNorm; all: the three operations in one unit")
     parser.add_argument("--size", choices=["area", "balanced"], default="area")
     parser.add_argument("--formats", default="u8_255,tfl_s8", help="of softmax (default: u8_255,tfl_s8)")
     parser.add_argument("--rows", type=int, default=100_000, help="random rows (default: 100000)")
@@ -255,7 +256,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         ops, draw = {"softmax": ("softmax", random_softmax_rows),
-                     "norm": (("layernorm", "rmsnorm"), random_norm_rows)}[args.op]
+                     "norm": (("layernorm", "rmsnorm"), random_norm_rows),
+                     "all": (c.OPS, random_rows_of_all)}[args.op]
         config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=tuple(args.formats.split(",")))
         dut = unit_dut(config)
         rng = np.random.default_rng(args.seed)

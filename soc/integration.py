@@ -95,9 +95,10 @@ def has_native_ports(soc):
 def constants(peripheral):
     """What the firmware has to know about a peripheral, name to value, as in `soc.h` behind the peripheral's name.
 
-    OPS, INPUTS, FORMATS are bit masks over the codes in the mode register. BUS_TIMEOUT and WATCHDOG_CYCLES are the
-    cycles without an answer of the bus, and without a moving word, after which a job is given up. REGISTERS is what the
-    id register reads. RESULTS jobs, by ticket, have their results in the codes register, PENDING while they have none.
+    OPS, INPUTS, FORMATS are bit masks over the codes in the mode register. SERIAL is 1 when the codes are those of the
+    serial back end. BUS_TIMEOUT and WATCHDOG_CYCLES are the cycles without an answer of the bus, and without a moving
+    word, after which a job is given up. REGISTERS is what the id register reads. RESULTS jobs, by ticket, have their
+    results in the codes register, PENDING while they have none.
     """
     config = peripheral.config
     return {
@@ -107,6 +108,7 @@ def constants(peripheral):
         "INPUTS": inputs_mask(config),
         "FORMATS": formats_mask(config),
         "HAS_AFFINE": int(config.has_affine),
+        "SERIAL": int(config.serial),
         "BUS_BYTES": peripheral.data_width // 8,
         "BUS_TIMEOUT": peripheral.bus_timeout,
         "WATCHDOG_CYCLES": peripheral.watchdog_cycles,

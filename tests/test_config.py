@@ -135,7 +135,7 @@ BAD = {
     "serial_affine": (dict(backend="serial", affine=True), "affine is True; good: False for the serial back end"),
     "serial_parity": (dict(backend="serial", parity=True), "parity is True; good: False for the serial back end"),
     "serial_size": (dict(backend="serial", size="small"), "size is 'small'; good: area, balanced"),
-    "serial_formats": (dict(backend="serial", formats="u16_q15"), "good: one or more of u8_255, tfl_s8 for the serial"),
+    "serial_formats": (dict(backend="serial", formats="tfl_s16"), "good: one or more of u8_255, tfl_s8 for the serial"),
     "serial_formats_of_both_widths": (dict(backend="serial", ops="softmax", size="balanced",
                                            formats=("u8_255", "u16_q15")),
                                       "of u8_255, tfl_s8, or of u16_q15, tfl_s16, u16_65535 for the serial back end"),

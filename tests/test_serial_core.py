@@ -4,6 +4,7 @@
 """accel/serial/core.py: rows through the core's streams, and the exported Verilog."""
 
 import functools
+import re
 import subprocess
 import zlib
 
@@ -33,6 +34,7 @@ CONFIGS = {
     "eps_balanced": dict(ops=NORMS, size="balanced", eps=True),
     "all_area": dict(size="area", formats=BOTH, max_length=64),
     "softmax_wide": dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")),
+    "softmax_wide_area": dict(ops="softmax", size="area", formats=("u16_q15", "tfl_s16", "u16_65535"), max_length=64),
     "one_wide_format": dict(ops="softmax", size="balanced", formats="tfl_s16", max_length=64),
     "one_format": dict(ops="softmax", size="balanced", formats="tfl_s8"),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
@@ -86,6 +88,24 @@ def test_cosimulation():
     run_rows(dut, mixed_rows(dut, config, 6, 1, lengths=(1, 3, 9), edges=False), {"source": 0.3}, 1)
 
 
+def test_self_check_sees_a_wrong_code():
+    """A fault planted in the unit's result: each row whose sum it changes is reported, and no other."""
+    config = config_of("softmax_balanced", formats="u8_255", max_length=64)
+    dut = core_dut(core_for(config), StreamDut, edit=lambda text: re.sub(
+        r"(assign \w+_result = )(\w+_product\[7:0\]);", r"\1(\2 | 1'd1);", text))
+    x = np.random.default_rng(1).integers(-128, 128, (40, 3))
+    scale = Scale.from_real(0.02)
+    codes = model.softmax(x, scale, "u8_255", config=config)
+    wrong = (codes % 2 == 0).any(axis=1)
+    assert 0 < wrong.sum() < len(x)
+    beats = dut.sinks["sink"].packets(x, bits=8, op=0, format=0, length=3, scale_multiplier=scale.multiplier,
+                                      scale_shift=scale.shift)
+    result = dut.run({"sink": beats}, expect={"source": x.size}, max_cycles=1 << 20)
+    assert np.array_equal(result["source"].lanes(16)[:, 0], (codes | 1).reshape(-1))
+    done, errors = result.events["row_done"].tolist(), result.events["row_error"].tolist()
+    assert [cycle in errors for cycle in done] == wrong.tolist() and len(done) == len(x)
+
+
 def test_scale_register():
     """Every shift, and multipliers at the ends: K is the model's, saturated above its largest."""
     register = ScaleRegister()
@@ -129,6 +149,7 @@ def test_export(op, size, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"{path}: ")
     config = LiteNormConfig(backend="serial", ops=c.OPS if op == "all" else op, size=size, formats=BOTH, max_length=64)
     assert path.read_text() == export.verilog(config, path.stem)
+    assert not re.search(r"slice_proxy|array_muxed", path.read_text())      # every name says what it is
     done = subprocess.run(["iverilog", "-g2005", "-Wall", "-tnull", path], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stdout + done.stderr
     waived = ["COMBDLY", "CASEINCOMPLETE", "CMPCONST", "WIDTH", "UNUSEDSIGNAL"]
@@ -139,7 +160,7 @@ def test_export(op, size, tmp_path, capsys):
 
 @pytest.mark.parametrize("arguments,text", [
     (["--lanes", "4"], "lanes is 4; good: 1 for the serial back end"),
-    (["--formats", "u16_q15"], "good: one or more of u8_255, tfl_s8 for the serial back end"),
+    (["--formats", "u16_q15,u8_255"], "tfl_s8, or of u16_q15, tfl_s16, u16_65535 for the serial back end"),
     (["--max-length", "2048"], "max_length is 2048; good: 2 to 1024"),
 ])
 def test_export_refuses(arguments, text, tmp_path, capsys):

@@ -98,5 +98,5 @@ def test_add_litenorm():
     peripheral = add_litenorm(soc, config=LiteNormConfig(backend="serial", ops="softmax"))
     assert isinstance(peripheral.engine.core, SerialLiteNorm)
     soc.finalize()
-    assert soc.constants["LITENORM_LANES"] == 1
+    assert soc.constants["LITENORM_LANES"] == 1 and soc.constants["LITENORM_SERIAL"] == 1
     assert peripheral.watchdog_cycles > 4000 * 1024

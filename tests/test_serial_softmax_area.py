@@ -28,7 +28,7 @@ from litenorm.sim.verilated import Stall
 
 SIZE = "area"
 ROWS = 12_000
-GATES = {("u8_255",): 808, ("u8_255", "tfl_s8"): 819}
+GATES = {("u8_255",): 802, ("u8_255", "tfl_s8"): 819}
 LIMIT = 900
 
 

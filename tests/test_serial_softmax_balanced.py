@@ -28,7 +28,7 @@ from litenorm.sim.verilated import Stall
 
 SIZE = "balanced"
 ROWS = 100_000
-GATES = {("u8_255",): 1241, ("u8_255", "tfl_s8"): 1283}
+GATES = {("u8_255",): 1258, ("u8_255", "tfl_s8"): 1290}
 LIMIT = 1400
 
 

@@ -169,6 +169,7 @@ class SerialLiteNorm(LiteXModule):
         may_present = Signal()
         phase = Signal(2)
         first_phase = Signal(2)     # of the row that enters
+        next_phase = Signal(2)
         softmax_last = unit.softmax_passes[-1]
         step = Signal()
         pass_ends = Signal()
@@ -180,6 +181,8 @@ class SerialLiteNorm(LiteXModule):
             unit.x.eq(port.dat_r),
             may_present.eq(codes.level < CODES_WAITING // 2),
             step.eq(present & unit.ready),
+            # Softmax of 16 bits in size area has no pass 2.
+            next_phase.eq(phase + 1 + (~norm & (phase == 1) & int(NORM_ROOT not in unit.softmax_passes))),
             first_phase.eq(Mux(next_norm, unit.norm_passes[0], 0)),
             pass_ends.eq((index == last_valid) | ((norm | (softmax_last == NORM_OUT)) & (phase == NORM_ROOT))),
             row_ends.eq(pass_ends & (phase == Mux(norm, NORM_OUT, softmax_last))),
@@ -216,7 +219,7 @@ class SerialLiteNorm(LiteXModule):
             If(step,
                 NextValue(present, may_present & ~row_ends),
                 NextValue(first, pass_ends),
-                If(pass_ends, NextValue(phase, phase + 1)),
+                If(pass_ends, NextValue(phase, next_phase)),
                 If(row_ends,
                     NextState("PAD"),
                     If(index == last_index,

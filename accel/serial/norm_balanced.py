@@ -278,7 +278,8 @@ class NormBalanced(SerialUnit):
                 a_next.eq(a_bit),
                 self.constant.eq(d[D_BITS - 3:] == 0),
             ]
-        remainder = total[D_LEFT:D_LEFT + r_bits]
+        remainder = Signal(r_bits)
+        self.comb += remainder.eq(total[D_LEFT:D_LEFT + r_bits])
         upper = Cat(remainder[c.NORM_FRACTION_BITS:], remainder[:c.NORM_FRACTION_BITS])
         self.sync += [
             a_carry.eq((a_in & total[0]) | (a_carry_in & (a_in | total[0]))),

@@ -101,8 +101,9 @@ class SoftmaxArea(SerialUnit):
         t_bit = Signal()
         m_bit = Signal()
         next_borrow = Signal()
-        x_offset = Cat(self.x[:-1], ~self.x[-1])
+        x_offset = Signal(c.SERIAL_INPUT_BITS)
         self.comb += [
+            x_offset.eq(Cat(self.x[:-1], ~self.x[-1])),
             first_walk.eq(mul & ~cycle[4] & ~cycle[3]),
             second_walk.eq(mul & ~cycle[4] & cycle[3] & finding_max & self.valid),
             Case(cycle[:3], {i: x_bit.eq(x_offset[i]) for i in range(8)}),

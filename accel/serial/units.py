@@ -8,6 +8,7 @@ from litenorm.accel.serial.norm_balanced import NormBalanced
 from litenorm.accel.serial.softmax_area import SoftmaxArea
 from litenorm.accel.serial.softmax_balanced import SoftmaxBalanced
 from litenorm.accel.serial.softmax_wide import SoftmaxWide
+from litenorm.accel.serial.softmax_wide_area import SoftmaxWideArea
 from litenorm.accel.serial.trio_area import TrioArea
 from litenorm.accel.serial.trio_balanced import TrioBalanced
 
@@ -30,7 +31,7 @@ def kind(config):
 def unit_class(config):
     """Class of the unit for `config`; ValueError when there is none."""
     if config.serial_wide:
-        return SoftmaxWide
+        return {"area": SoftmaxWideArea, "balanced": SoftmaxWide}[config.size]
     try:
         return UNITS[kind(config), config.size]
     except KeyError:
