@@ -67,6 +67,8 @@ def main(argv, parser_class=argparse.ArgumentParser):
     parser.add_argument("--formats", type=lambda text: tuple(text.split(",")), metavar="F[,F]",
                         help=f"softmax formats: {', '.join(FORMATS)} (default: all; "
                              f"serial: {', '.join(DEFAULTS['serial']['formats'])})")
+    parser.add_argument("--eps", action="store_true", default=None,
+                        help="norms, serial: build the eps term (parallel: always)")
     parser.add_argument("--max-length", type=int, default=1024, help="longest row (default: 1024)")
     parser.add_argument("-o", "--output", type=Path, default=Path("."), metavar="DIR", help="folder (default: .)")
     args = parser.parse_args(argv)
@@ -77,6 +79,7 @@ def main(argv, parser_class=argparse.ArgumentParser):
         formats=args.formats,
         backend=args.backend,
         size=args.size,
+        eps=args.eps,
     )
     name = "_".join(["litenorm"] + [args.op] * (args.op != "all") + [config.backend, config.size] * config.serial)
     text = verilog(config, name)

@@ -103,7 +103,8 @@ def shift_right(stages, value, amount, bits, name):
             value = step
         return value
 
-    coarse = shifted(value, amount[3:], bits + 7, 8, f"{name}_by8") if len(amount) > 3 else value
+    upper = [amount[i] for i in range(3, len(amount))]      # not a slice of a slice, which gets a name of its own
+    coarse = shifted(value, upper, bits + 7, 8, f"{name}_by8") if upper else value
     kept_bits = width if signed else min(width, bits + 7)
     kept = stages.reg(coarse[:kept_bits], f"{name}_kept", (kept_bits, signed))
     fine = stages.reg(amount[:3], f"{name}_fine")

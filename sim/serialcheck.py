@@ -249,6 +249,7 @@ def main(argv=None):
                                      epilog="example: python -m litenorm.sim.serialcheck --size area --rows 100000")
     parser.add_argument("--op", choices=["softmax", "norm", "all"], default="softmax",
                         help="norm: LayerNorm and RMSNorm; all: the three operations in one unit")
+    parser.add_argument("--eps", action="store_true", help="build the eps term of the norms")
     parser.add_argument("--size", choices=["area", "balanced"], default="area")
     parser.add_argument("--formats", default="u8_255,tfl_s8", help="of softmax (default: u8_255,tfl_s8)")
     parser.add_argument("--rows", type=int, default=100_000, help="random rows (default: 100000)")
@@ -258,7 +259,8 @@ def main(argv=None):
         ops, draw = {"softmax": ("softmax", random_softmax_rows),
                      "norm": (("layernorm", "rmsnorm"), random_norm_rows),
                      "all": (c.OPS, random_rows_of_all)}[args.op]
-        config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=tuple(args.formats.split(",")))
+        config = LiteNormConfig(backend="serial", ops=ops, size=args.size, formats=tuple(args.formats.split(",")),
+                                eps=args.eps)
         dut = unit_dut(config)
         rng = np.random.default_rng(args.seed)
         count = elements = cycles = 0

@@ -278,7 +278,7 @@ class LiteNormPeripheral(LiteXModule):
                 CSRField("shift", size=c.SCALE_SHIFT_BITS),
             ])
         self._eps = CSRStorage(64, description="LayerNorm and RMSNorm: round(eps * n^2) for n valid elements and eps "
-            f"in LSB^2 of the input; above {2**c.EPS_BITS - 1} it counts as that.")
+            f"in LSB^2 of the input; above {2**self.config.eps_bits - 1} it counts as that.")
         self._affine = CSRStorage(description="out = clip((y * gamma + (beta << beta_shift) + half) >> shift), half = "
             "(1 << shift) >> 1.",
             fields=[

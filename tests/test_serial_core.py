@@ -158,6 +158,12 @@ def test_export(op, size, tmp_path, capsys):
     assert done.returncode == 0 and not done.stdout + done.stderr
 
 
+def test_export_of_eps(tmp_path):
+    assert main(["verilog", "--backend", "serial", "--size", "balanced", "--eps", "-o", str(tmp_path)]) == 0
+    config = LiteNormConfig(backend="serial", size="balanced", eps=True)
+    assert (tmp_path / "litenorm_serial_balanced.v").read_text() == export.verilog(config, "litenorm_serial_balanced")
+
+
 @pytest.mark.parametrize("arguments,text", [
     (["--lanes", "4"], "lanes is 4; good: 1 for the serial back end"),
     (["--formats", "u16_q15,u8_255"], "tfl_s8, or of u16_q15, tfl_s16, u16_65535 for the serial back end"),

@@ -29,6 +29,7 @@ CONFIGS = {
     "norm_balanced": dict(ops=("layernorm", "rmsnorm"), size="balanced"),
     "softmax_wide": dict(ops="softmax", size="balanced", formats=("u16_q15", "tfl_s16", "u16_65535")),
     "all_area": dict(size="area", formats=("u8_255", "tfl_s8")),
+    "all_balanced_eps": dict(size="balanced", eps=True),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
 }
 

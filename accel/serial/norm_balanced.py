@@ -278,9 +278,9 @@ class NormBalanced(SerialUnit):
                 a_next.eq(a_bit),
                 self.constant.eq(d[D_BITS - 3:] == 0),
             ]
-        remainder = Signal(r_bits)
-        self.comb += remainder.eq(total[D_LEFT:D_LEFT + r_bits])
-        upper = Cat(remainder[c.NORM_FRACTION_BITS:], remainder[:c.NORM_FRACTION_BITS])
+        # r, its upper bits below the others
+        split = D_LEFT + c.NORM_FRACTION_BITS
+        remainder = Cat(total[split:D_LEFT + r_bits], total[D_LEFT:split])
         self.sync += [
             a_carry.eq((a_in & total[0]) | (a_carry_in & (a_in | total[0]))),
             If(squares | by_length | by_sum | passes_t_to_a,
@@ -289,7 +289,7 @@ class NormBalanced(SerialUnit):
             ).Elif(rooting | (dividing & ~ends_division),
                 a.eq(Cat(digit & dividing, a[:-1]))
             ).Elif(dividing | seeding,
-                a[V_BITS - 1 - r_bits:V_BITS - 1].eq(upper)
+                a[V_BITS - 1 - r_bits:V_BITS - 1].eq(remainder)
             ),
         ]
 
