@@ -406,6 +406,95 @@ static void check_softmax_rows(struct run *run, const struct litenorm_job *job, 
 	}
 }
 
+#define HEADS_AHEAD 4u /* softmax jobs that are under way */
+
+/* The rows of one head, of a job for those of all heads. */
+static struct litenorm_job job_of_head(const struct run *run, const struct litenorm_job *all, uint32_t head)
+{
+	struct litenorm_job job = *all;
+	uint32_t rows = run->block->image->rows;
+
+	job.src = (const uint8_t *)all->src + head * rows * all->src_stride;
+	job.dst = (uint8_t *)all->dst + head * rows * all->dst_stride;
+	job.rows = rows;
+	return job;
+}
+
+static int wait_for_head(struct run *run, const struct litenorm_job *all, uint32_t head, const int *tickets)
+{
+	int result;
+
+	begin(run);
+	result = run->path->wait(tickets[head % HEADS_AHEAD], all);
+	end(run, BLOCK_SOFTMAX);
+	return result;
+}
+
+/* Logits and context of each head, and the softmax in between: while the core has some heads, the CPU has others. */
+static int heads_in_turn(struct run *run, const struct litenorm_job *all, const struct block_tensor *logits,
+                         int32_t zero_point)
+{
+	const struct litenorm_image *image = run->block->image;
+	int tickets[HEADS_AHEAD];
+	uint32_t head, waited = 0;
+	int result;
+
+	for (head = 0; head < image->heads; head++) {
+		struct litenorm_job job = job_of_head(run, all, head);
+
+		begin(run);
+		logits_of_head(run, head);
+		end(run, BLOCK_GEMM);
+		if (head - waited == HEADS_AHEAD) {
+			result = wait_for_head(run, all, waited++, tickets);
+			if (result != LITENORM_OK)
+				return result;
+		}
+		begin(run);
+		tickets[head % HEADS_AHEAD] = run->path->submit(LITENORM_OP_SOFTMAX, &job);
+		end(run, BLOCK_SOFTMAX);
+	}
+	tell(run, LITENORM_STAGE_LOGITS, logits);
+	for (head = 0; head < image->heads; head++) {
+		while (waited <= head) {
+			result = wait_for_head(run, all, waited++, tickets);
+			if (result != LITENORM_OK)
+				return result;
+		}
+		begin(run);
+		context_of_head(run, head, zero_point);
+		end(run, BLOCK_GEMM);
+	}
+	return LITENORM_OK;
+}
+
+/* The same, one after the other: one job has the rows of all heads. */
+static int heads_at_once(struct run *run, const struct litenorm_job *all, const struct block_tensor *logits,
+                         int32_t zero_point)
+{
+	const struct litenorm_image *image = run->block->image;
+	uint32_t head;
+	int result;
+
+	begin(run);
+	for (head = 0; head < image->heads; head++)
+		logits_of_head(run, head);
+	end(run, BLOCK_GEMM);
+	tell(run, LITENORM_STAGE_LOGITS, logits);
+
+	begin(run);
+	result = run->path->softmax(all);
+	end(run, BLOCK_SOFTMAX);
+	if (result != LITENORM_OK)
+		return result;
+
+	begin(run);
+	for (head = 0; head < image->heads; head++)
+		context_of_head(run, head, zero_point);
+	end(run, BLOCK_GEMM);
+	return LITENORM_OK;
+}
+
 static int attention(struct run *run)
 {
 	struct block *block = run->block;
@@ -443,27 +532,16 @@ static int attention(struct run *run)
 		.columns = job.length,
 		.row_bytes = block->probs_row,
 	};
-	uint32_t head;
 	int result;
 
-	begin(run);
-	for (head = 0; head < image->heads; head++)
-		logits_of_head(run, head);
-	end(run, BLOCK_GEMM);
-	tell(run, LITENORM_STAGE_LOGITS, &logits);
-
-	begin(run);
-	result = run->path->softmax(&job);
-	end(run, BLOCK_SOFTMAX);
+	if (run->path->submit != NULL)
+		result = heads_in_turn(run, &job, &logits, format.zero_point);
+	else
+		result = heads_at_once(run, &job, &logits, format.zero_point);
 	if (result != LITENORM_OK)
 		return result;
 	check_softmax_rows(run, &job, &format);
 	tell(run, LITENORM_STAGE_PROBS, &probs);
-
-	begin(run);
-	for (head = 0; head < image->heads; head++)
-		context_of_head(run, head, format.zero_point);
-	end(run, BLOCK_GEMM);
 	tell_matrix(run, LITENORM_STAGE_CONTEXT, block->context, 1, image->dim);
 	return LITENORM_OK;
 }

@@ -26,11 +26,17 @@ enum block_operation {
 	BLOCK_OPERATIONS
 };
 
-/** Who computes softmax and LayerNorm: both functions return 0 or a code of enum litenorm_result. */
+/**
+ * Who computes softmax and LayerNorm: both functions return 0 or a code of enum litenorm_result.
+ *
+ * With `submit` and `wait` (or neither) the softmax of one head runs while the logits of the next are computed.
+ */
 struct block_path {
 	const char *name;
 	int (*softmax)(const struct litenorm_job *job);
 	int (*layernorm)(const struct litenorm_job *job);
+	int (*submit)(unsigned op, const struct litenorm_job *job);    /**< a ticket, 0 or above, or a code; 4 at a time */
+	int (*wait)(int ticket, const struct litenorm_job *job);       /**< 0 or a code, also one that submit() gave */
 };
 
 /** An intermediate tensor, [rows][columns] of little-endian elements. */

@@ -523,13 +523,13 @@ class Soak:
         first = dut.read_fields("status")["ended"]
         for k, plan in enumerate(queue.plans):
             self.put(window_base=plan.window[0], window_limit=plan.window[1], **csr_fields(plan.registers))
-            if dut.read_fields("status")["full"]:
+            full = dut.read_fields("status")
+            if full["full"]:
                 # It may have room when the write comes.
-                ended = dut.read_fields("status")["ended"]
                 self.put(control={"start": 1})
                 dut.clock()
                 status = dut.read_fields("status")
-                if not status["rejected"] and status["ended"] == ended:
+                if not status["rejected"] and status["ended"] == full["ended"]:
                     raise Violation("register", "a start was not rejected though the queue was full")
                 if status["rejected"]:
                     self.report.checked["starts rejected"] += 1

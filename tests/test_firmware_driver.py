@@ -252,6 +252,95 @@ def test_cache_is_flushed_once_for_each_job_that_ended(system):
         assert flushes.value == before + 1
 
 
+def draw_apart(system, rng, count):
+    """Good jobs, each in its own part of memory."""
+    size = SIZE // count // 4 * 4
+    jobs = [random_job(rng, system.config, adversary.Region(BASE + k * size, BASE + (k + 1) * size - 1, 4), max_rows=3,
+                       max_length=24) for k in range(count)]
+    for job in jobs:
+        job.store(system.memory)
+    return jobs
+
+
+def submit_all(system, jobs):
+    return [system.submit(OPS[job.op], ctypes.byref(system.struct(job))) for job in jobs]
+
+
+def test_queue_takes_five_jobs_and_each_has_its_result(system):
+    rng = system.restart(21)
+    for _ in range(60):
+        jobs = draw_apart(system, rng, 6)
+        system.dut.set(halt_in=1)   # so that none ends before all are there
+        tickets = submit_all(system, jobs)
+        assert tickets[-1] == BUSY and min(tickets[:-1]) >= 0 and len(set(tickets)) == 6
+        assert system.poll() == RUNNING and system.start_job(jobs[5]) == BUSY and system.run(jobs[5]) == BUSY
+        system.dut.set(halt_in=0)
+        for job, ticket in zip(jobs, tickets[:-1], strict=False):
+            assert system.wait_for(ticket, 100_000) == 0
+            assert np.array_equal(job.output(system.memory), job.expected(system.config))
+        assert system.poll() == 0
+        # Once more, in any order.
+        assert [system.wait_for(ticket, 0) for ticket in tickets[4::-1]] == [0] * 5
+        assert system.run(jobs[5]) == 0
+
+
+def test_job_that_fails_ends_those_behind_it(system):
+    rng = system.restart(22)
+    for _ in range(20):
+        jobs = draw_apart(system, rng, 4)
+        system.dut.set(halt_in=1)
+        tickets = submit_all(system, jobs[:1])
+        tickets.append(system.submit(OPS[jobs[1].op], ctypes.byref(system.struct(jobs[1], rows=0))))
+        tickets += submit_all(system, jobs[2:])
+        system.dut.set(halt_in=0)
+        assert [system.wait_for(ticket, 100_000) for ticket in tickets] == [
+            0, -Status.BAD_ROWS, -Status.SKIPPED, -Status.SKIPPED]
+        assert system.poll() == -Status.BAD_ROWS
+        assert system.wait_for(submit_all(system, jobs[2:3])[0], 100_000) == 0
+    assert system.submit(0, ctypes.byref(system.struct(jobs[0], scale_shift=32))) == BAD_PARAMETER
+    assert system.wait_for(BUSY, 100_000) == BUSY
+
+
+def test_waiting_too_long_for_a_job_ends_all(system):
+    rng = system.restart(23)
+    jobs = draw_apart(system, rng, 3)
+    system.dut.set(halt_in=1)
+    tickets = submit_all(system, jobs)
+    assert system.wait_for(tickets[0], 40) == TIMEOUT
+    assert [system.wait_for(ticket, 40) for ticket in tickets] == [-Status.ABORTED, -Status.SKIPPED, -Status.SKIPPED]
+    tickets = submit_all(system, jobs)
+    system.reset()
+    assert [system.wait_for(ticket, 40) for ticket in tickets] == [-Status.ABORTED] * 3
+    system.dut.set(halt_in=0)
+    system.check_good(rng)
+
+
+def test_jobs_that_are_submitted_behind_one_that_was_started(system):
+    rng = system.restart(24)
+    for _ in range(5):
+        jobs = draw_apart(system, rng, 3)
+        system.dut.set(halt_in=1)
+        assert system.start_job(jobs[0]) == 0
+        tickets = submit_all(system, jobs[1:])
+        system.dut.set(halt_in=0)
+        assert [system.wait_for(ticket, 100_000) for ticket in tickets] == [0, 0]
+        assert all(np.array_equal(job.output(system.memory), job.expected(system.config)) for job in jobs)
+        system.check_good(rng)
+
+
+def test_callback_comes_when_the_last_job_has_ended(system):
+    rng = system.restart(25)
+    system.set_callback(system.functions[2])
+    jobs = draw_apart(system, rng, 4)
+    system.dut.set(halt_in=1)
+    submit_all(system, jobs)
+    assert system.called == []
+    system.dut.set(halt_in=0)
+    assert system.wait(100_000) == 0
+    assert system.called == [0]
+    system.set_callback(None)
+
+
 BAD = {
     "length": ({"length": 0}, Status.BAD_LENGTH),
     "rows": ({"rows": 0}, Status.BAD_ROWS),

@@ -48,11 +48,48 @@ static int flatten(const struct litenorm_job *job)
     return result;
 }
 
+/* A queue of 4 jobs that are not begun before they are waited for. */
+static struct litenorm_job queue[4];
+static unsigned submitted, finished;
+
+static int submit(unsigned op, const struct litenorm_job *job)
+{
+    if (op != LITENORM_OP_SOFTMAX || submitted - finished == 4)
+        return LITENORM_ERR_BUSY;
+    queue[submitted % 4] = *job;
+    return (int)submitted++;
+}
+
+static int wait(int ticket, const struct litenorm_job *job)
+{
+    (void)job;
+    if (ticket < 0)
+        return ticket;
+    if ((unsigned)ticket != finished)
+        return LITENORM_ERR_TIMEOUT;
+    return litenorm_ref_softmax(&queue[finished++ % 4]);
+}
+
+static int wait_fails(int ticket, const struct litenorm_job *job)
+{
+    return wait(ticket, job) == LITENORM_OK && finished % 2 ? LITENORM_OK : LITENORM_ERR_BUS_ERROR;
+}
+
+static int no_room(unsigned op, const struct litenorm_job *job)
+{
+    (void)op;
+    (void)job;
+    return LITENORM_ERR_BUSY;
+}
+
 const struct block_path paths[] = {
-    { "cpu", litenorm_ref_softmax, litenorm_ref_layernorm },
-    { "no softmax", fail, litenorm_ref_layernorm },
-    { "no layernorm", litenorm_ref_softmax, fail },
-    { "wrong layernorm", litenorm_ref_softmax, flatten },
+    { "cpu", litenorm_ref_softmax, litenorm_ref_layernorm, 0, 0 },
+    { "no softmax", fail, litenorm_ref_layernorm, 0, 0 },
+    { "no layernorm", litenorm_ref_softmax, fail, 0, 0 },
+    { "wrong layernorm", litenorm_ref_softmax, flatten, 0, 0 },
+    { "queue", fail, litenorm_ref_layernorm, submit, wait },
+    { "queue that fails", fail, litenorm_ref_layernorm, submit, wait_fails },
+    { "queue without room", fail, litenorm_ref_layernorm, no_room, wait },
 };
 
 int run_block(const void *image, void *memory, size_t bytes, unsigned path, void (*stage)(void *, unsigned,
@@ -60,6 +97,8 @@ int run_block(const void *image, void *memory, size_t bytes, unsigned path, void
 {
     const struct block_hooks hooks = { cycles, stage, NULL };
     int result = block_prepare(&block, image, memory, bytes);
+
+    submitted = finished = 0;
 
     if (result == 0)
         result = block_run(&block, &paths[path], &hooks, report);
@@ -134,11 +173,11 @@ def firmware(request, tmp_path_factory):
     return Firmware(tmp_path_factory.mktemp("transformer"), flags)
 
 
-def check(firmware, block, x, valid=None):
+def check(firmware, block, x, valid=None, path=0):
     """The whole block and each of its stages against the reference; returns the report."""
     config = LiteNormConfig()
     expected = block.run(x, valid, config)
-    result, report, stages, output = firmware.run(image.write_image(block, x, valid), shape=x.shape)
+    result, report, stages, output = firmware.run(image.write_image(block, x, valid), path=path, shape=x.shape)
     assert result == 0
     assert list(stages) == list(expected)
     lengths = block.lengths(len(x), valid)
@@ -187,6 +226,22 @@ def test_every_cycle_is_in_one_operation(firmware):
         "gemm": 6, "softmax": 1, "layernorm": 2, "gelu": 1, "other": 2}
     report = check(firmware, random_block(1, "post"), random_input(1, 6))
     assert dict(zip(OPERATIONS, report.cycles, strict=True))["other"] == 4
+
+
+@pytest.mark.parametrize("heads", (1, 2, 4, 5, 9))
+def test_heads_in_a_queue(firmware, heads):
+    """The softmax of a head runs while the CPU has others; no more than four of them."""
+    for causal in (False, True):
+        block = random_block(heads, "pre", causal, dim=4 * heads, heads=heads, hidden=8)
+        check(firmware, block, random_input(5, 7, 4 * heads), None if causal else 6, path=4)
+
+
+@pytest.mark.parametrize("path, code", [(5, -7), (6, -65)])
+def test_an_error_of_a_queued_job_ends_the_block(firmware, path, code):
+    x = random_input(1, 6, 24)
+    block = random_block(1, dim=24, heads=6)
+    result, *_ = firmware.run(image.write_image(block, x), path=path, shape=x.shape)
+    assert result == code
 
 
 @pytest.mark.parametrize("path", (1, 2))
