@@ -82,7 +82,7 @@ def test_without_initial_values():
 def test_resets_in_mid_row():
     config = LiteNormConfig(lanes=2, max_length=24)
     pair = pair_of(config)
-    rows = mixed_rows(pair, config, 40, 8, LENGTHS, edges=False)
+    rows = mixed_rows(pair, config, 80, 8, LENGTHS, edges=False)
     resets = [90, 91, 160, 233]
     result = pair.run(rows.beats, stall={"sink": 0.2, "source": 0.3}, seed=8, reset_at=resets)
     assert [r.cycle for r in result.resets] == resets
