@@ -59,6 +59,12 @@ static litenorm_callback job_callback;
 /* Of the next job, while one runs; the core counts them, too. */
 static uint8_t next_ticket;
 
+/* A job that is gone and has no result was lost by an upset. */
+static inline int result_of(uint32_t code)
+{
+	return code == LITENORM_PENDING ? LITENORM_ERR_SELF_CHECK : -(int)code;
+}
+
 int litenorm_poll(void)
 {
 	if (job_result == LITENORM_RUNNING) {
@@ -69,7 +75,7 @@ int litenorm_poll(void)
 		status = litenorm_status_read();
 		if (!GET(STATUS_BUSY, status)) {
 			flush_cpu_dcache();
-			job_result = -(int)GET(STATUS_CODE, status);
+			job_result = result_of(GET(STATUS_CODE, status));
 		}
 		UNLOCK(enabled);
 	}
@@ -313,7 +319,7 @@ static inline __attribute__((always_inline)) int run(unsigned op, const struct l
 				evict(first);
 				evict(first + bytes - 1);
 			}
-			return job_result = -(int)GET(STATUS_CODE, status);
+			return job_result = result_of(GET(STATUS_CODE, status));
 		}
 	} while (polls--);
 	return litenorm_wait(0);

@@ -101,8 +101,7 @@ int litenorm_wait_for(int ticket, uint32_t timeout);
 /**
  * How the last job goes: the one that was started or submitted last.
  *
- * @return LITENORM_RUNNING, LITENORM_OK, or the job's code of enum litenorm_result; of a job that was skipped, the code of
- *         the one that failed
+ * @return LITENORM_RUNNING, LITENORM_OK, or the job's code of enum litenorm_result
  */
 int litenorm_poll(void);
 

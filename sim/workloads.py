@@ -59,6 +59,12 @@ def run_selftest(options, observer=None):
     return Report("selftest", result.exit_code == 0 and all(row.get("ok") == 1 for row in rows), rows, result)
 
 
+def run_calls(options, observer=None):
+    """Run the console's `bench calls`: cycles of a call of the driver for one short row. ok: it exited with 0."""
+    result = run_soc(replace(options, console="bench calls\nexit\n"), observer)
+    return Report("bench calls", result.exit_code == 0, _rows(result, "call"), result)
+
+
 def run_bench(options, observer=None):
     """Run the console's `bench`: cycles by operation, row length and path. ok: the firmware exited with 0."""
     result = run_soc(replace(options, console="bench\nexit\n"), observer)

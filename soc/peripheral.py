@@ -179,7 +179,9 @@ class LiteNormPeripheral(LiteXModule):
         codes = [(f"0b{int(s):0{STATUS_BITS}b}", s.name, s.text) for s in Status]
         self._status = CSRStatus(description="State of the peripheral and of the last job.", fields=[
             CSRField("busy", size=1, description="A job runs or waits."),
-            CSRField("code", size=STATUS_BITS, description="How the last job ended.", values=codes),
+            CSRField("code", size=STATUS_BITS, values=codes,
+                description=f"How the job ended that was started last; {PENDING}: it has not. When nothing runs or "
+                            "waits and it has not, an upset has lost it."),
             CSRField("constant_row", size=1,
                 description="In the last job a LayerNorm or RMSNorm row had no variance, and its outputs are 0 before "
                             "gamma and beta."),
@@ -199,7 +201,6 @@ class LiteNormPeripheral(LiteXModule):
 
         start = Signal()
         busy = Signal()
-        code = Signal(STATUS_BITS)
         constant_row = Signal()
         rejected = Signal()
         self.comb += [
@@ -211,7 +212,6 @@ class LiteNormPeripheral(LiteXModule):
             result.ready.eq(1),
             # From the cycle after the write to `start` on, so that even the next access to the registers sees it.
             self._status.fields.busy.eq(busy | start),
-            self._status.fields.code.eq(code),
             self._status.fields.constant_row.eq(constant_row),
             self._status.fields.rejected.eq(rejected),
             self._status.fields.full.eq(~job.ready),
@@ -222,7 +222,6 @@ class LiteNormPeripheral(LiteXModule):
         self.sync += [
             If(start, rejected.eq(~job.ready)),
             If(self.job_ended,
-                code.eq(self.ended_code),
                 constant_row.eq(result.constant_row & ~self.soft_reset)
             )
         ]
@@ -234,6 +233,7 @@ class LiteNormPeripheral(LiteXModule):
             behind = Signal(log2_int(RESULTS), name=f"behind{i}")
             self.comb += [
                 self._codes.status[STATUS_BITS * i : STATUS_BITS * (i + 1)].eq(result_code),
+                If(self.started[: log2_int(RESULTS)] == (i + 1) % RESULTS, self._status.fields.code.eq(result_code)),
                 behind.eq(i - self.ended),
             ]
             self.sync += [

@@ -13,7 +13,7 @@ from litenorm.nn.testing import random_block, random_input
 from litenorm.sim import cli
 from litenorm.sim.layer import OPERATIONS, run_workload
 from litenorm.sim.runner import SimOptions
-from litenorm.sim.workloads import run_selftest
+from litenorm.sim.workloads import run_calls, run_selftest
 
 CONFIGS = {
     "1 lane, short rows": LiteNormConfig(lanes=1, max_length=8),
@@ -86,3 +86,16 @@ def test_the_core_saves_cycles_of_its_operations_and_no_others(demo):
     for operation in ("softmax", "layernorm"):
         assert accel[operation] < cpu[operation]
     assert accel["gemm"] == pytest.approx(cpu["gemm"], rel=0.05)
+
+
+# Clock cycles of a call of the driver for one row of 64 elements, from before it to after it, with warm caches.
+CALLS = {"s8_u8_255": 211, "s8_u16_q15": 226, "s16_u16_q15": 243}
+
+
+def test_a_call_for_one_short_row_takes_at_most_250_cycles():
+    calls = {row["kind"]: row for row in run_calls(SimOptions()).rows}
+    assert set(calls) == set(CALLS)
+    for kind, expected in CALLS.items():
+        cycles = calls[kind]["cycles"]
+        assert calls[kind]["n"] == 64 and calls[kind]["core"] < cycles <= 250
+        assert abs(cycles - expected) <= 0.03 * expected, kind
