@@ -80,6 +80,10 @@ enum litenorm_result {
  *
  * Row r starts at src + r * src_stride and dst + r * dst_stride. Elements are little-endian and contiguous.
  * src and dst may be the same rows when an output element is not larger than an input element.
+ *
+ * The attention of all heads of a layer is one job of heads * T rows when its matrices lie one behind the other: causal
+ * with mask_base 1, mask_increment 1, mask_period T; padded to n valid keys with mask_base n, mask_increment 0. Texts
+ * with different n are a job each, which the queue takes (litenorm_submit()).
  */
 struct litenorm_job {
 	const void *src;           /**< s8 or s16 [rows][length], see `input`; word aligned */
