@@ -29,7 +29,7 @@ the same on every machine; the one ratio of CPU seconds, in the last section, co
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: the command is PYTHON litenorm.bench.`command`."""
+    """A section of the page. `command`: a module and its arguments."""
 
     name: str
     title: str
@@ -39,20 +39,24 @@ class Section:
 
 
 SECTIONS = (
-    Section("area", "Area of the parallel back end", "area",
+    Section("area", "Area of the parallel back end", "litenorm.bench.area",
             "NAND2 equivalents by `bench/nand2.lib`, flip-flops included, memories as bits."),
-    Section("serial", "Area of the serial back end", "area --serial",
+    Section("serial", "Area of the serial back end", "litenorm.bench.area --serial",
             "The arithmetic unit: row memory and registers of programmed scale and length are outside. Limit: half of "
             "what two published circuits of 942 and 1199 um2 in 28 nm would be at an assumed 0.49 um2 a gate."),
-    Section("fpga", "FPGA", "fpga",
+    Section("fpga", "FPGA", "litenorm.bench.fpga",
             "Yosys and nextpnr, five seeds. The SoC is VexRiscv with 32 KiB of RAM, UART, timer."),
-    Section("throughput", "Words per cycle and latency", "throughput",
+    Section("throughput", "Words per cycle and latency", "litenorm.bench.throughput",
             "Both bus masters share one 32-bit Wishbone with bursts; 1.0 is a word read or written in every cycle."),
     Section("speedup", "Cycles a row, beside software",
-            "speedup --plot docs/speedup.svg --plot docs/speedup.png",
+            "litenorm.bench.speedup --plot docs/speedup.svg --plot docs/speedup.png",
             "On the simulated VexRiscv (standard). CMSIS-NN: its arithmetic in portable C. Lean C: a table of 512 "
             "bytes and one division a row. Of the software only the C twin gives rows that add up.", "speedup.svg"),
-    Section("simulation", "Speed of simulation", "simulation",
+    Section("layer", "Where a layer's time goes", "litenorm.sim.cli sim --workload layer",
+            "One layer of the small GPT, with the core and with the C twin in its place."),
+    Section("dram", "Words per cycle on LiteDRAM's native ports", "litenorm.bench.dram",
+            "A copy by the bus masters; reads plus writes over all cycles, refresh included; 1.0 is a word a cycle."),
+    Section("simulation", "Speed of simulation", "litenorm.bench.simulation",
             "LiteX's own simulation of the same SoC beside this project's."),
 )
 
@@ -60,10 +64,10 @@ SECTIONS = (
 def run(section, console):
     """What the command of a section prints. OSError when it fails."""
     console.print(f"{section.title}: {section.command}", highlight=False)
-    done = subprocess.run([sys.executable, "-m", *f"litenorm.bench.{section.command}".split()], text=True,
+    done = subprocess.run([sys.executable, "-m", *section.command.split()], text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": "120"})
     if done.returncode:
-        raise OSError(f"litenorm.bench.{section.command} failed with exit code {done.returncode}")
+        raise OSError(f"{section.command} failed with exit code {done.returncode}")
     console.print(done.stdout, highlight=False, markup=False)
     return done.stdout
 
@@ -73,7 +77,7 @@ def page(printed):
     parts = [INTRODUCTION]
     for section, text in printed:
         lines = "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
-        parts.append(f"## {section.title}\n\n{section.text}\n\n    {PYTHON} litenorm.bench.{section.command}\n\n"
+        parts.append(f"## {section.title}\n\n{section.text}\n\n    {PYTHON} {section.command}\n\n"
                      f"```\n{lines}\n```\n")
         if section.picture:
             parts.append(f"![{section.title}]({section.picture})\n")
