@@ -261,8 +261,8 @@ def test_a_sum_that_is_wrong_unseen_is_exit_code_1(monkeypatch, capsys):
 # Name to the state elements whose upsets it is there for.
 CHECKS = {
     "none": "",
-    "job's parity": r"jobqueue_source_payload_(dst_stride|op|format)",
-    "whether there is a job": r"jobqueue_source_valid",
+    "job's parity": r"jobqueue_(source_)+payload_(dst_stride|op|format)",
+    "whether there is a job": r"jobqueue_(source_)+valid",
     "parity of the rows' lengths": r"rowlengths_extra",
     "signature": r"writer_fifo_(readable|consume)",
     "walk": r"writer_(row_)?address",
