@@ -262,7 +262,6 @@ def test_a_sum_that_is_wrong_unseen_is_exit_code_1(monkeypatch, capsys):
 CHECKS = {
     "none": "",
     "job's parity": r"jobqueue_(source_)+payload_(dst_stride|op|format)",
-    "whether there is a job": r"jobqueue_(source_)+valid",
     "parity of the rows' lengths": r"rowlengths_extra",
     "signature": r"writer_fifo_(readable|consume)",
     "walk": r"writer_(row_)?address",
@@ -283,7 +282,7 @@ class Mutable(LiteNormPeripheral):
 
         job_damaged = Signal()
         self.comb += [
-            job_damaged.eq(self.queue.damaged & ~off("job's parity", "whether there is a job")),
+            job_damaged.eq(self.queue.damaged & ~off("job's parity")),
             engine.job_damaged.eq(job_damaged),
         ]
         engine.lengths.comb += If(off("parity of the rows' lengths"), engine.lengths.damaged.eq(0))
