@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def requires(tmp_path_factory):
     """Requirement -> lower bound, of the package and its extras, as setuptools writes them."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("setup.py", "pyproject.toml", "requirements.txt", "requirements-test.txt", "requirements-formal.txt"):
-        shutil.copy(ROOT / name, folder)
+    for path in (ROOT / "setup.py", ROOT / "pyproject.toml", *ROOT.glob("requirements*.txt")):
+        shutil.copy(path, folder)
     subprocess.run([sys.executable, "setup.py", "-q", "egg_info"], cwd=folder, check=True, capture_output=True)
     lines = (folder / "litenorm.egg-info/requires.txt").read_text().split("\n")
     return [line for line in lines if line and not line.startswith("[")]
