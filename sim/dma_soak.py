@@ -648,7 +648,9 @@ class QueuePlan:
             if self.cut is None or k > self.cut or status != Status.ABORTED:
                 return False
             behind = Status.SKIPPED if self.control == "abort" else Status.ABORTED
-        while left and left[0][1] == behind and (self.cut is None or left[0][0] <= self.cut):
+        # An abort takes two accesses; a job that is started meanwhile waits like the others and is skipped like them.
+        late = self.cut is None or self.control == "abort"
+        while left and left[0][1] == behind and (late or left[0][0] <= self.cut):
             left.pop(0)
         return all(status == Status.OK for _, status in left) and (
             self.cut is None or all(k > self.cut for k, _ in left))

@@ -168,8 +168,8 @@ class LiteNormPeripheral(LiteXModule):
                             f"else behind them. Ignored, with `rejected` set, while {JOBS_WAITING} jobs wait."),
             CSRField("abort", size=1, pulse=True,
                 description="Write `1` to end the running job; it ends with status ABORTED, after two more accesses on "
-                            "each bus at most, and jobs that wait end with SKIPPED. Ignored when no job runs. Wins "
-                            "over `start`."),
+                            "each bus at most, and jobs that wait by then end with SKIPPED. Ignored when no job "
+                            "runs. Wins over `start`."),
             CSRField("reset", size=1, pulse=True,
                 description="Write `1` to reset the core, its bus masters and counters at once, in the middle of a bus "
                             "access if need be; the jobs that run and wait end with status ABORTED. For a core that "
