@@ -278,7 +278,9 @@ STREAMS = [
     Proof(
         "writer_fifo", "each word that is written was there", "bursts of 2, 3 rows, 4 words", "pipelines:DmaStreams",
         "induction",
-        {"bursts begin a word early": Edit(DMA, "(fifo.level >= burst_length)", "(fifo.level >= burst_length - 1)")},
+        {"bursts begin with one word and go on when the queue is dry": Edit(
+            DMA, "| (rows_missing == 0)\n            )),\n            burster.dry.eq(fifo.level <= 1)",
+            "| (fifo.level >= 1)\n            )),\n            burster.dry.eq(0)")},
         dict(write=True, burst_length=2), depth=1, quick=True,
     ),
     Proof(
