@@ -61,7 +61,7 @@ class SelfCheck(LiteXModule):
     data        i: its codes, 16 bits a lane
     first       o: the next beat opens a row
     row_done    o: pulse, `latency` cycles after the row's last beat
-    row_error   o: with row_done: the promise was not kept
+    row_error   o: with row_done: the promise was not kept; at any time: a beat that belongs to no row has left
 
     passed_affine  rows with gamma and beta promise nothing here: their outputs have no fixed sum
     """
@@ -130,8 +130,10 @@ class SelfCheck(LiteXModule):
         total, summed, bad = late(total, "total"), late(summed, "summed"), stages.delay(bad, cycles, "bad")
         row_sum = Signal((c.CODE_BITS + 1 + config.length_bits, True))
         complete, starts, failed, checked = Signal(), Signal(reset=1), Signal(), Signal()
+        orphan = Signal()   # a beat of no row: reported at once, for there may never be one that ends it
         row_total = Signal(len(total))
         self.sync += [
+            orphan.eq(beat & ~promise.valid),
             complete.eq(valid[-1] & ends),
             If(valid[-1],
                 starts.eq(ends),
@@ -144,5 +146,5 @@ class SelfCheck(LiteXModule):
         ]
         self.comb += [
             self.row_done.eq(complete),
-            self.row_error.eq(complete & (failed | checked & (row_sum != row_total))),
+            self.row_error.eq(orphan | complete & (failed | checked & (row_sum != row_total))),
         ]
