@@ -346,7 +346,6 @@ class DmaStreams(Streams):
         self.constant(dut.window_first, dut.window_end)
         self.assume("words", ~dut.transfer.valid | ((dut.transfer.words != 0) & (dut.transfer.rows != 0)))
         burster, level = dut.burster, dut.fifo.level
-        count = inner(burster, "count")
         burst = burster.fsm.ongoing("BURST")
         moving = burst | burster.fsm.ongoing("PREPARE")
         self.support("fifo_level", dut.fifo.fifo.fifo.level <= dut.fifo.depth)
@@ -354,6 +353,7 @@ class DmaStreams(Streams):
             dut.fifo.fifo.fifo.level + dut.fifo.source.valid, "buffered_level", 8))
         if not write:
             self.prove("fifo_does_not_overflow", ~burster.beat | dut.fifo.sink.ready)
+            count = inner(burster, "count")
             self.support("room_for_the_burst", ~burst | (level + count < dut.fifo.depth))
             self.reach(dut.source.valid & dut.source.last)
         else:
@@ -379,7 +379,6 @@ class DmaStreams(Streams):
                 & (rows_left != 0) & (rows_left < 4)))
             self.support("level", ~moving | (level + entering == leaving))
             self.support("idle", ~burster.fsm.ongoing("IDLE") | ((missing == 0) & (level == 0)))
-            self.support("enough", ~burst | (missing == 0) | (level > count))
             self.support("readable", ~burst | dut.fifo.source.valid)
         self.prove("one_word_for_each_answer", dut.burster.beat == (bus.cyc & bus.ack & ~bus.err & ~dut.bus_fault))
 
