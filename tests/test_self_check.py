@@ -77,7 +77,9 @@ def failed(dut, rows, codes, stall=None, seed=0, **params):
     ends = result["source"].cycles[result["source"].beats["last"] != 0]
     assert np.array_equal(done, ends + dut.latency)
     # A beat of no row is reported at once, everything else when its row has ended.
-    assert set(error) <= set(done) or len(codes) > len(rows)
+    ended = np.cumsum(result["source"].beats["last"] != 0) - (result["source"].beats["last"] != 0)
+    at_once = set(result["source"].cycles[ended >= len(rows)] + 1)
+    assert at_once <= set(error) <= at_once | set(done)
     return [i for i, cycle in enumerate(done) if cycle in error]
 
 
@@ -163,8 +165,10 @@ def test_lost_and_extra_beats_are_seen(duts):
 
 def test_a_row_that_never_entered_is_seen(duts):
     row = good_row(np.random.default_rng(5), "layernorm", n=8)
-    # Its first beat may be reported in the very cycle in which the row before is done.
-    assert failed(duts[False], [row], [row, row], op=OPS["layernorm"], length=8)[-1:] == [1]
+    # Stalls part its first beat, which is reported at once, from the cycle in which the row before is done.
+    seen = [failed(duts[False], [row], [row, row], {"codes": 0.7}, seed, op=OPS["layernorm"], length=8)
+            for seed in range(20)]
+    assert all(1 in rows for rows in seen) and [1] in seen
 
 
 def test_rows_with_gamma_and_beta_promise_nothing_behind_them(duts):
