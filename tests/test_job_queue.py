@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+
+"""JobQueue: each of its three checks finds upsets that the others do not, and what they find hangs nothing."""
+
+import pytest
+from migen import *
+
+from litenorm.soc.job import PROTECTED, JobQueue
+
+
+def run(upset, cycles=12):
+    """Two jobs of 2 rows, tickets 0 and 1, each ended in its 4th cycle or when it is damaged, as the engine does; `upset`
+    is called with the queue and inverts something before cycle 6, while job 0 runs. Returns (damaged, tickets that ended).
+    """
+    queue = JobQueue()
+    damaged, ended = [], []
+
+    def submit(first):
+        for ticket in range(first, first + 2):
+            yield queue.sink.valid.eq(1)
+            yield queue.sink.rows.eq(2)
+            yield queue.sink.length.eq(16)
+            yield queue.sink.ticket.eq(ticket)
+            yield
+        yield queue.sink.valid.eq(0)
+
+    def test():
+        yield from submit(0)
+        ran = 0
+        for cycle in range(2, 60):
+            if cycle == 6:
+                for signal, value in (yield from upset(queue)):
+                    yield signal.eq(value)
+            if ran is None:
+                yield queue.source.ready.eq(0)
+                ran = 0
+            elif (yield queue.damaged) or ran == 8:
+                damaged.append((yield queue.damaged))
+                ended.append((yield queue.source.ticket))
+                yield queue.source.ready.eq(1)
+                yield queue.ticket.eq((yield queue.ticket) + 1)
+                ran = None
+            elif (yield queue.source.valid):
+                ran += 1
+            yield
+
+    run_simulation(queue, test())
+    return damaged, ended
+
+
+def inverted(name, bit=0):
+    def upset(queue):
+        signal = getattr(queue.source, name)
+        return [(signal, (yield signal) ^ (1 << bit))]
+
+    return upset
+
+
+def nothing(queue):
+    return []
+    yield
+
+
+def test_good_jobs():
+    assert run(nothing) == ([0, 0], [0, 1])
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_a_field_that_has_changed_is_found(name):
+    assert run(inverted(name)) == ([1, 0], [0, 1])
+
+
+def test_a_job_that_is_gone_ends_damaged_and_the_next_one_runs():
+    """It is kept twice: without that, nothing takes a job from the queue ever again."""
+    assert run(inverted("valid")) == ([1, 0], [0, 1])
+
+
+def test_a_job_out_of_turn_is_found():
+    """Its parity is right."""
+    damaged, ended = run(inverted("ticket", 1))
+    assert damaged == [1, 0] and ended == [2, 1]
