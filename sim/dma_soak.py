@@ -523,6 +523,8 @@ class Soak:
         first = dut.read_fields("status")["ended"]
         for k, plan in enumerate(queue.plans):
             self.put(window_base=plan.window[0], window_limit=plan.window[1], **csr_fields(plan.registers))
+            if dut.get("error") > counts[1]:
+                queue.behind = min(queue.behind, k)
             full = dut.read_fields("status")
             if full["full"]:
                 # It may have room when the write comes.
@@ -594,12 +596,14 @@ class QueuePlan:
     follows  numbers of the jobs whose rows are the output of the job before
     wrong    number of a job with wrong parameters, or None;  cut: number of the job behind whose start `control`,
              "abort" or "reset", is written, or None
+    behind   number of the first job that was started behind the end of one with an error
     """
 
     def __init__(self, rng, planner, config):
         count = int(rng.integers(2, RESULTS))
         self.jobs, self.plans, self.follows = [], [], set()
         self.wrong = self.cut = self.control = None
+        self.behind = count
         kind = rng.random()
         if kind < 0.3:
             self.wrong = int(rng.integers(count))
@@ -648,9 +652,10 @@ class QueuePlan:
             if self.cut is None or k > self.cut or status != Status.ABORTED:
                 return False
             behind = Status.SKIPPED if self.control == "abort" else Status.ABORTED
-        # An abort takes two accesses; a job that is started meanwhile waits like the others and is skipped like them.
-        late = self.cut is None or self.control == "abort"
-        while left and left[0][1] == behind and (late or left[0][0] <= self.cut):
+        # An abort takes two accesses; a job that is started meanwhile waits like the others and is skipped like them,
+        # one that is started behind its end runs.
+        last = self.cut if self.control == "reset" else self.behind - 1
+        while left and left[0][1] == behind and left[0][0] <= last:
             left.pop(0)
         return all(status == Status.OK for _, status in left) and (
             self.cut is None or all(k > self.cut for k, _ in left))

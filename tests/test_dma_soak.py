@@ -141,6 +141,25 @@ def test_planted_fault_is_found(name):
     print(report.messages)
 
 
+def test_which_jobs_of_a_queue_may_be_skipped():
+    queue = object.__new__(soak.QueuePlan)
+    ok, aborted, skipped, wrong = Status.OK, Status.ABORTED, Status.SKIPPED, Status.BAD_ROWS
+    # Job 1 is aborted; job 2 is started while it ends, job 3 behind its end.
+    queue.wrong, queue.cut, queue.control, queue.behind = None, 1, "abort", 3
+    assert queue.explains([ok, aborted, skipped, ok, ok]) and queue.explains([ok, aborted, ok, ok, ok])
+    assert not queue.explains([ok, aborted, skipped, skipped, ok])
+    assert not queue.explains([ok, aborted, ok, skipped, ok])
+    assert not queue.explains([ok, ok, aborted, skipped, ok])
+    # The same behind a wrong job.
+    queue.wrong, queue.cut, queue.control, queue.code = 1, None, None, wrong
+    assert queue.explains([ok, wrong, skipped, ok, ok])
+    assert not queue.explains([ok, wrong, skipped, skipped, ok])
+    # A reset ends what was started before it, and nothing else.
+    queue.wrong, queue.cut, queue.control = None, 1, "reset"
+    assert queue.explains([aborted, aborted, ok, ok, ok])
+    assert not queue.explains([aborted, aborted, aborted, ok, ok])
+
+
 # The command -----------------------------------------------------------------------------------------
 
 
