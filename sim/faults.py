@@ -17,7 +17,7 @@ Outcomes, the first that applies:
     row_error    core: rows are damaged, and row_error pulsed not later than the row_done of the first of them
                  peripheral: the job ended with an error code, and its rows are damaged
     otherwise    damaged, and seen in another way: a later row_error, or another number of row_done pulses;
-                 peripheral: an interrupt while `busy` is set
+                 peripheral: an interrupt while `busy` is set, and the job ended later, not `sum` or `misplaced`
     hung         core: no transfer for HANG_CYCLES, and no row_error; peripheral: busy, no interrupt in JOB_CYCLES
     lost         peripheral: no interrupt in JOB_CYCLES; the status register says that the job ended, and truly how:
                  software that polls it, as litenorm_wait() does, has lost nothing
@@ -69,7 +69,7 @@ from litenorm.soc.peripheral import LiteNormPeripheral
 
 OUTCOMES = ("masked", "alarm", "row_error", "otherwise", "spilled", "status", "unchecked", "elements", "framing", "sum",
             "misplaced", "lost", "hung")
-REPORT_CYCLES = 32          # from an upset in the core's output to the report: 16 at most
+REPORT_CYCLES = 32          # a run of the core goes on behind the last upset; what leaves is reported within 16
 SILENT_SUM = ("sum", "framing", "misplaced")
 ABSENT = {"core": ("spilled", "misplaced", "lost"), "peripheral": ("framing",)}    # outcomes that a target has not
 MAX_LENGTH = 64             # of the core that is tested: short rows reach all of its memories
@@ -158,7 +158,6 @@ class CoreTarget:
         self.seed = seed
         self.work = [self.prepare(np.random.default_rng([seed, 1 << 40, i])) for i in range(WORKLOADS)]
         self.after = self.prepare(np.random.default_rng([seed, 1 << 41]), rows=3)
-        # A run ends 64 cycles behind its last beat; what an upset in the last of them does is reported too late.
         self.cycles = [int(golden.cycles) - REPORT_CYCLES for _, _, golden in self.work]
 
     @property
@@ -185,7 +184,8 @@ class CoreTarget:
 
     def run(self, beats, flips=(), fresh=True):
         return self.dut.run(beats, stall=STALL, seed=self.seed, after={"sink": "weights"}, flips=flips, fresh=fresh,
-                            expect={"source": len(beats["sink"])}, hang_cycles=HANG_CYCLES)
+                            expect={"source": len(beats["sink"])}, hang_cycles=HANG_CYCLES,
+                            tail_cycles=64 + REPORT_CYCLES)
 
     def upset(self, upset):
         """Run one upset; returns its Outcome."""
@@ -311,7 +311,10 @@ class PeripheralTarget:
         hung = False
         try:
             _, status, rows_done = self.run(job, upset)
-            kind = self.judge(job, golden, after, status, rows_done)
+            if status["busy"]:
+                kind, hung = self.judge_early(job, golden, after)
+            else:
+                kind = self.judge(job, golden, after, status, rows_done)
         except HangError:
             status, hung = self.dut.read_fields("status"), True
             if status["busy"]:
@@ -321,9 +324,17 @@ class PeripheralTarget:
                 kind = kind if kind in SILENT_SUM else "lost"
         return Outcome(kind, self.recovery(hung, upset.workload))
 
+    def judge_early(self, job, golden, after):
+        """(kind, hung) of a job that had an interrupt while busy: software that sees `busy` waits for its end."""
+        for _ in range(JOB_CYCLES // 100):
+            self.dut.clock(100)
+            status = self.dut.read_fields("status")
+            if not status["busy"]:
+                kind = self.judge(job, golden, after, status, self.dut.read("rows_done"))
+                return kind if kind in SILENT_SUM else "otherwise", False
+        return "hung", True
+
     def judge(self, job, golden, after, status, rows_done):
-        if status["busy"]:
-            return "otherwise"
         inside = np.zeros(SIZE, bool)
         inside[job.output_bytes() - BASE] = True
         failed = status["code"] != Status.OK

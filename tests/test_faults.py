@@ -189,6 +189,28 @@ def test_a_peripheral_always_ends_a_job(peripheral):
     assert "row_error" in kinds and "hung" not in kinds
 
 
+def test_upsets_are_drawn_to_the_end_of_a_run_and_have_time_to_be_reported(core):
+    """A beat of no row in the last cycle that is drawn."""
+    e = element(core, "requantize_valid6")
+    for w in range(4):
+        end = int(core.work[w][2]["source"].cycles[-1])
+        assert core.cycles[w] >= end + 64
+        assert core.upset(Upset(w, e, 0, 0, core.cycles[w] - 1)).kind == "otherwise"
+
+
+def test_an_interrupt_in_between_does_not_hide_how_the_job_ends(peripheral, monkeypatch):
+    early = Upset(0, element(peripheral, "done_pending"), 0, 0, 20)
+    assert peripheral.upset(early) == Outcome("otherwise")
+    judged = []
+
+    def judge(job, golden, after, status, rows_done):
+        judged.append(status["busy"])
+        return "sum" if len(judged) == 1 else "masked"
+
+    monkeypatch.setattr(peripheral, "judge", judge)
+    assert peripheral.upset(early).kind == "sum" and judged[0] == 0
+
+
 def test_short_campaign_of_the_core():
     result = campaign(300, seed=SEED, jobs=0)
     assert result.upsets == 300 and result.total("masked") > 150 and result.total("row_error") > 5
