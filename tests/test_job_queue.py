@@ -9,15 +9,15 @@ from migen import *
 from litenorm.soc.job import PROTECTED, JobQueue
 
 
-def run(upset, cycles=12):
-    """Two jobs of 2 rows, tickets 0 and 1, each ended in its 4th cycle or when it is damaged, as the engine does; `upset`
-    is called with the queue and inverts something before cycle 6, while job 0 runs. Returns (damaged, tickets that ended).
+def run(upset):
+    """Two jobs, tickets 0 and 1, each ended in its 8th cycle or when it is damaged, as the engine does. Before cycle 6,
+    while job 0 runs, `upset(queue)` inverts something. Returns (damaged, ticket) of those that ended, two lists.
     """
     queue = JobQueue()
     damaged, ended = [], []
 
-    def submit(first):
-        for ticket in range(first, first + 2):
+    def submit():
+        for ticket in range(2):
             yield queue.sink.valid.eq(1)
             yield queue.sink.rows.eq(2)
             yield queue.sink.length.eq(16)
@@ -26,7 +26,7 @@ def run(upset, cycles=12):
         yield queue.sink.valid.eq(0)
 
     def test():
-        yield from submit(0)
+        yield from submit()
         ran = 0
         for cycle in range(2, 60):
             if cycle == 6:
