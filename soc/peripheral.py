@@ -243,6 +243,10 @@ class LiteNormPeripheral(LiteXModule):
                 ),
                 If(self.job_ended & (behind == 0), result_code.eq(self.ended_code)),
             ]
+        # Not the result of the job before when an upset has filled the queue: software need not look at `rejected`.
+        lost = Signal()
+        self.sync += If(start, lost.eq(~job.ready & (ending < JOBS_WAITING)))
+        self.comb += If(lost, self._status.fields.code.eq(PENDING))
 
     def add_job_csr(self):
         job = self.job

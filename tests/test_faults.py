@@ -198,6 +198,13 @@ def test_upsets_are_drawn_to_the_end_of_a_run_and_have_time_to_be_reported(core)
         assert core.upset(Upset(w, e, 0, 0, core.cycles[w] - 1)).kind == "otherwise"
 
 
+def test_a_start_that_an_upset_rejects_is_not_ok(peripheral):
+    """The job that was to be started has not run; the one before it ended with OK."""
+    full = Upset(0, element(peripheral, "jobqueue_queue_level"), 2, 0, 0)
+    assert peripheral.upset(full).kind not in faults.SILENT_SUM
+    assert peripheral.dut.read_fields("status")["code"] == Status.OK    # of the next job
+
+
 def test_an_interrupt_in_between_does_not_hide_how_the_job_ends(peripheral, monkeypatch):
     early = Upset(0, element(peripheral, "done_pending"), 0, 0, 20)
     assert peripheral.upset(early) == Outcome("otherwise")
