@@ -8,21 +8,20 @@ from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
-from litenorm.accel.buffers import BeatBuffer
+from litenorm.accel.buffers import BeatBuffer, Queue, buffer_depth
 from litenorm.accel.config import LiteNormConfig
-from litenorm.accel.exponential import ELEMENT_BITS, ExpPass, exp_record_layout
+from litenorm.accel.exponential import ELEMENT_BITS, ExpPass
 from litenorm.accel.normalizer import Normalizer
 from litenorm.accel.requantize import Requantize, weights_layout
 from litenorm.accel.row_constants import RowConstants, constants_layout
 from litenorm.accel.rows import OP, row_params
 from litenorm.accel.self_check import RowEntry, SelfCheck, promise_layout
-from litenorm.accel.statistics import Statistics, statistics_layout
+from litenorm.accel.statistics import Statistics
 
 __all__ = ["LiteNorm", "core_for", "row_params"]
 
-ROWS_IN_FLIGHT = 4      # rows whose records wait between two passes
-ROWS_IN_CORE = 16       # promises of the self-check; more rows do not fit between sink and source
-BUFFER_SLACK = 16       # beats a buffer holds beyond one row, so that the next row enters while a pass starts
+ROWS_IN_FLIGHT = 8      # rows whose constants wait for pass 2
+ROWS_IN_CORE = 16       # promises of the self-check
 
 
 def core_for(config):
@@ -37,7 +36,7 @@ def core_for(config):
 class LiteNorm(LiteXModule):
     """The core with the parallel back end: `lanes` elements a cycle.
 
-        sink -> Statistics -> row buffer -> ExpPass -> buffer -> Normalizer -> Requantize -> source
+        sink -> Statistics -> row buffer -> ExpPass, buffer -> Normalizer -> Requantize -> source
                      |  pass 0                |  pass 1               ^  pass 2
                      +------ record ----------+--- S --> RowConstants +
 
@@ -58,7 +57,7 @@ class LiteNorm(LiteXModule):
     it, with all operations and s16: passes * (ceil(N / lanes) - 1) + latency[op] cycles, where
 
         op                   passes  latency at 1, 2, 4, 8, 16 lanes
-        softmax              3       47 48 48 51 51
+        softmax              3       49 50 50 53 53
         layernorm, rmsnorm   2       51 52 52 54 54
 
     of which 6 are Requantize's (config.affine). Throughput: a beat a cycle, and a row every 10 cycles (softmax) or 11
@@ -81,15 +80,12 @@ class LiteNorm(LiteXModule):
 
         # # #
 
-        depth = config.max_beats + BUFFER_SLACK
-
         flips = []      # parity errors
 
         # Pass 0.
         self.statistics = statistics = Statistics(config)
-        self.row_buffer = row_buffer = BeatBuffer(lanes * config.input_bits, depth, config.parity)
+        self.row_buffer = row_buffer = BeatBuffer(lanes * config.input_bits, buffer_depth(config), config.parity)
         flips.append(row_buffer.error)
-        self.constants_queue = constants_queue = stream.SyncFIFO(statistics_layout(config), ROWS_IN_FLIGHT)
         self.entry = entry = RowEntry(config, sink, ROWS_IN_CORE)
         self.comb += [
             sink.connect(statistics.sink, omit={"valid", "ready"}),
@@ -104,33 +100,17 @@ class LiteNorm(LiteXModule):
         self.constants = constants = RowConstants(config)
         self.normalizer = normalizer = Normalizer(config)
         if config.has_softmax:
-            self.exp_queue = exp_queue = stream.SyncFIFO(exp_record_layout(config), ROWS_IN_FLIGHT)
             self.exp = exp = ExpPass(config)
-            self.exp_buffer = exp_buffer = BeatBuffer(lanes * ELEMENT_BITS, depth, config.parity)
-            flips.append(exp_buffer.error)
-            self.sum_queue = sum_queue = stream.SyncFIFO([("total", config.exp_sum_bits)], ROWS_IN_FLIGHT)
-            # A row's statistics go to both, in the same cycle.
+            flips.append(exp.error)
             self.comb += [
-                exp_queue.sink.valid.eq(statistics.record.valid & constants_queue.sink.ready),
-                constants_queue.sink.valid.eq(statistics.record.valid & exp_queue.sink.ready),
-                statistics.record.ready.eq(exp_queue.sink.ready & constants_queue.sink.ready),
-                *[getattr(exp_queue.sink, name).eq(getattr(statistics.record, name))
-                  for name, _ in exp_record_layout(config)],
-                *[getattr(constants_queue.sink, name).eq(getattr(statistics.record, name))
-                  for name, _ in statistics_layout(config)],
                 row_buffer.source.connect(exp.sink),
-                exp_queue.source.connect(exp.record),
-                exp.source.connect(exp_buffer.sink),
-                exp.sums.connect(sum_queue.sink),
-                sum_queue.source.connect(constants.sums),
-                exp_buffer.source.connect(normalizer.sink),
+                statistics.exp_record.connect(exp.record),
+                exp.sums.connect(constants.sums),
+                exp.source.connect(normalizer.sink),
             ]
         else:
             # The norms need no pass 1: x + 2^15 goes straight to the multiplier.
-            self.comb += [
-                statistics.record.connect(constants_queue.sink),
-                row_buffer.source.connect(normalizer.sink, omit={"data"}),
-            ]
+            self.comb += row_buffer.source.connect(normalizer.sink, omit={"data"})
             for j in range(lanes):
                 x = Signal((config.input_bits, True), name=f"x{j}")
                 self.comb += [
@@ -139,9 +119,9 @@ class LiteNorm(LiteXModule):
                 ]
 
         # A row's constants, pass 2.
-        self.row_queue = row_queue = stream.SyncFIFO(constants_layout(config), ROWS_IN_FLIGHT)
+        self.row_queue = row_queue = Queue(constants_layout(config), ROWS_IN_FLIGHT)
         self.comb += [
-            constants_queue.source.connect(constants.record),
+            statistics.record.connect(constants.record),
             constants.source.connect(row_queue.sink),
             row_queue.source.connect(normalizer.record, omit={"affine"}),
             self.constant_row.eq(normalizer.constant_row),
@@ -160,7 +140,7 @@ class LiteNorm(LiteXModule):
             self.comb += normalizer.record.affine.eq(row_queue.source.affine & (row_queue.source.op != OP["softmax"]))
             self.requantize = requantize = Requantize(config)
             self.weights = stream.Endpoint(weights_layout(config))
-            self.passing = passing = stream.SyncFIFO(promise_layout(config), Requantize.latency + 2)
+            self.passing = passing = Queue(promise_layout(config), 16)
             self.exit_check = exit_check = SelfCheck(config, passed_affine=True)
             self.comb += [
                 normalizer.source.connect(requantize.sink),
@@ -184,8 +164,8 @@ class LiteNorm(LiteXModule):
             broken = check.row_error
         self.comb += self.row_error.eq(broken | (Cat(*flips) != 0))
 
-        # Beside the beats of a row in each pass: the units' latencies, and a cycle in each queue between them.
-        behind = 2 + normalizer.latency + (Requantize.latency if config.has_affine else 0)
+        # Beside the beats of a row in each pass: the units' latencies, and a cycle in the queue of the constants.
+        behind = 1 + normalizer.latency + (Requantize.latency if config.has_affine else 0)
         self.passes = {op: 3 if op == "softmax" else 2 for op in config.ops}
         self.latency = {
             op: statistics.latency + (exp.sum_latency + 1 if op == "softmax" else 0) + constants.latency[op] + behind

@@ -3,6 +3,9 @@
 
 """Row-rate arithmetic: one result a row, a few bits a cycle, so that a row's constants cost little."""
 
+from functools import reduce
+from operator import add
+
 from litex.gen import *
 from migen import *
 
@@ -12,19 +15,22 @@ class Divider(LiteXModule):
 
     high * 2^quotient_bits + low == divisor * quotient + remainder,   0 <= remainder < divisor
 
-    holds when `done` is set after `start`, given high < divisor. Latency: quotient_bits / steps + 1 cycles from
-    `start` to `done`. `done` and the results hold until the next `start`.
+    holds when `done` is set after `start`, given high < divisor. A quotient that is too large by little, so that
+    2^quotient_bits * (high + 1 - divisor) + divisor < 2^divisor_bits, saturates: each digit is 1.
+
+    Latency: quotient_bits / steps + 1 cycles from `start` to `done`. `done` and the results hold until the next
+    `start`; one that comes while it runs is not seen.
 
     divisor_bits, quotient_bits  widths; quotient_bits a multiple of `steps`
-    pairs  of the `steps` bits, 2 * pairs are found two by two, from three comparisons beside each other: more gates,
-           and a path as long as one comparison's for two bits
+    together  quotient bits found from 2^together - 1 comparisons beside each other, a divider of `steps`: more gates,
+              and a path as long as one comparison's for all of them
     """
 
-    def __init__(self, divisor_bits, quotient_bits, steps, pairs=0):
+    def __init__(self, divisor_bits, quotient_bits, steps, together=1):
         if quotient_bits % steps:
             raise ValueError(f"quotient_bits is {quotient_bits}; good: a multiple of steps = {steps}")
-        if not 0 <= 2 * pairs <= steps:
-            raise ValueError(f"pairs is {pairs}; good: 0 to {steps // 2} with {steps} steps")
+        if steps % together or together == quotient_bits:
+            raise ValueError(f"together is {together}; good: a divider of steps = {steps}, less than quotient_bits")
         self.start = Signal()                   # i: pulse, samples the operands
         self.high = Signal(divisor_bits)        # i: dividend's upper part, below divisor
         self.low = Signal(quotient_bits)        # i: dividend's lower part
@@ -42,55 +48,60 @@ class Divider(LiteXModule):
         count = Signal(max=quotient_bits // steps + 1)
         running = self.running
 
+        # Multiples of the divisor, 1 to 2^together - 1: the odd ones are kept, the others are shifts of them. They are
+        # sums, for a product would take a DSP block.
+        bits = divisor_bits + together
+        multiples = {1: divisor}
+        for m in range(2, 2**together):
+            if m % 2:
+                multiples[m] = Signal(bits, name=f"times{m}", reset_less=True)
+                self.sync += If(self.start & ~running, multiples[m].eq(
+                    reduce(add, (self.divisor << k for k in range(together) if m >> k & 1))))
+            else:
+                multiples[m] = multiples[m // 2] << 1
+
         next_remainder, next_quotient = remainder, quotient
-        if pairs:
-            triple = Signal(divisor_bits + 2, reset_less=True)
-            self.sync += If(self.start, triple.eq(self.divisor + (self.divisor << 1)))
-        for i in range(0, 2 * pairs, 2):
-            shifted = Signal(divisor_bits + 2, name=f"shifted{i}")
-            bits = [Signal(name=f"bit{i + j}") for j in range(2)]
+        for i in range(0, steps, together):
+            shifted = Signal(bits, name=f"shifted{i}")
+            self.comb += shifted.eq(Cat(next_quotient[-together:], next_remainder))
+            fits, less = {}, {0: shifted}
+            for m, multiple in multiples.items():
+                fits[m] = Signal(name=f"fits{i}_{m}")
+                less[m] = Signal(bits, name=f"less{i}_{m}")
+                self.comb += [fits[m].eq(shifted >= multiple), less[m].eq(shifted - multiple)]
+
+            # The digit is the number of multiples that fit, its bits and what is left chosen from the top bit down.
+            def chosen(values, span, fits=fits):
+                """values[digit]; digit is one of `span`, a power of two of numbers."""
+                if len(span) == 1:
+                    return values[span[0]]
+                half = len(span) // 2
+                return Mux(fits[span[half]], chosen(values, span[half:]), chosen(values, span[:half]))
+
+            digit = []
+            for k in range(together):
+                digit.append(Signal(name=f"bit{i + k}"))
+                weight = 2 ** (together - 1 - k)
+                middles = {base: fits[base + weight] for base in range(0, 2**together, 2 * weight)}
+                self.comb += digit[-1].eq(chosen(middles, list(middles)))
             kept = Signal(divisor_bits, name=f"kept{i}")
-            fits, reduced = [], []
-            for n, multiple in enumerate((divisor, divisor << 1, triple), 1):
-                fits.append(Signal(name=f"fits{i}_{n}"))
-                reduced.append(Signal(divisor_bits + 2, name=f"reduced{i}_{n}"))
-                self.comb += [fits[-1].eq(shifted >= multiple), reduced[-1].eq(shifted - multiple)]
+            following = Signal(quotient_bits, name=f"quotient{i}")
             self.comb += [
-                shifted.eq(Cat(next_quotient[-2:], next_remainder)),
-                bits[0].eq(fits[1]),
-                bits[1].eq(Mux(fits[1], fits[2], fits[0])),
-                kept.eq(Mux(fits[1], Mux(fits[2], reduced[2], reduced[1]), Mux(fits[0], reduced[0], shifted))),
+                # Below the divisor.
+                kept.eq(chosen(less, list(range(2**together)))),
+                following.eq(Cat(*reversed(digit), next_quotient[:-together])),
             ]
-            next_remainder = kept
-            shifted_quotient = Signal(quotient_bits, name=f"quotient{i}")
-            self.comb += shifted_quotient.eq(Cat(bits[1], bits[0], next_quotient[:-2]))
-            next_quotient = shifted_quotient
-        for i in range(2 * pairs, steps):
-            shifted = Signal(divisor_bits + 1, name=f"shifted{i}")
-            reduced = Signal(divisor_bits + 1, name=f"reduced{i}")
-            bit = Signal(name=f"bit{i}")
-            kept = Signal(divisor_bits, name=f"kept{i}")
-            self.comb += [
-                shifted.eq(Cat(next_quotient[-1], next_remainder)),
-                reduced.eq(shifted - divisor),
-                # shifted < 2 * divisor, so reduced is below divisor (bit 1) or wrapped to the upper half (bit 0).
-                bit.eq(shifted >= divisor),
-                kept.eq(Mux(bit, reduced, shifted)),
-            ]
-            next_remainder = kept
-            shifted_quotient = Signal(quotient_bits, name=f"quotient{i}")
-            self.comb += shifted_quotient.eq(Cat(bit, next_quotient[:-1]))
-            next_quotient = shifted_quotient
+            next_remainder, next_quotient = kept, following
+        # What is loaded hangs on `running`, a register, and not on `start`, which may be late in its cycle.
         self.sync += [
+            If(running | self.start,
+                remainder.eq(Mux(running, next_remainder, self.high)),
+                quotient.eq(Mux(running, next_quotient, self.low)),
+            ),
             If(running,
-                remainder.eq(next_remainder),
-                quotient.eq(next_quotient),
                 count.eq(count - 1),
                 If(count == 1, running.eq(0), self.done.eq(1)),
-            ),
-            If(self.start,
-                remainder.eq(self.high),
-                quotient.eq(self.low),
+            ).Elif(self.start,
                 divisor.eq(self.divisor),
                 count.eq(quotient_bits // steps),
                 running.eq(1),
@@ -102,7 +113,8 @@ class Divider(LiteXModule):
 class SquareRoot(LiteXModule):
     """Digit-recurrence square root, `steps` bits a cycle: root^2 <= value < (root + 1)^2.
 
-    Latency: root_bits / steps + 1 cycles from `start` to `done`; both hold until the next `start`.
+    Latency: root_bits / steps + 1 cycles from `start` to `done`; both hold until the next `start`, which is not seen
+    while it runs.
     """
 
     def __init__(self, root_bits, steps):
@@ -142,17 +154,15 @@ class SquareRoot(LiteXModule):
             ]
             next_remainder, next_root = kept, root
         self.sync += [
+            If(running | self.start,
+                remainder.eq(Mux(running, next_remainder, 0)),
+                self.root.eq(Mux(running, next_root, 0)),
+                value.eq(Mux(running, Cat(C(0, 2 * steps), value[: -2 * steps]), self.value)),
+            ),
             If(running,
-                remainder.eq(next_remainder),
-                self.root.eq(next_root),
-                value.eq(Cat(C(0, 2 * steps), value[: -2 * steps])),
                 count.eq(count - 1),
                 If(count == 1, running.eq(0), self.done.eq(1)),
-            ),
-            If(self.start,
-                value.eq(self.value),
-                remainder.eq(0),
-                self.root.eq(0),
+            ).Elif(self.start,
                 count.eq(root_bits // steps),
                 running.eq(1),
                 self.done.eq(0),
@@ -164,24 +174,32 @@ class DigitProduct(LiteXModule):
     """product = seed + factor * digits, the digits' most significant ones first, `digit_bits` bits a cycle.
 
     Each `strobe` makes it product * 2^digit_bits + factor * digit: so behind n digits the seed has moved up by
-    n * digit_bits bits. Modulo 2^product_bits.
+    n * digit_bits bits. Modulo 2^product_bits. digit_bits: 1 or 2.
     """
 
     def __init__(self, factor_bits, digit_bits, product_bits):
+        if digit_bits not in (1, 2):
+            raise ValueError(f"digit_bits is {digit_bits}; good: 1 or 2")
         self.load = Signal()                        # i: pulse, product = seed
         self.seed = Signal(product_bits)            # i
-        self.factor = Signal(factor_bits)           # i: held while digits come
+        self.factor = Signal(factor_bits)           # i: held from `load` on while digits come
         self.strobe = Signal()                      # i: a digit; not with `load`
         self.digit = Signal(digit_bits)             # i
         self.product = Signal(product_bits, reset_less=True)    # o
 
         # # #
 
-        total = self.product << digit_bits
-        for i in range(digit_bits):
-            partial = Signal(product_bits, name=f"partial{i}")
-            self.comb += partial.eq(total + (Mux(self.digit[i], self.factor, 0) << i))
-            total = partial
+        multiple = Signal(factor_bits + 2)          # factor * digit
+        total = Signal(product_bits)
+        cases = {0: multiple.eq(0), 1: multiple.eq(self.factor)}
+        if digit_bits == 2:
+            triple = Signal(factor_bits + 2, reset_less=True)
+            self.sync += If(self.load, triple.eq(self.factor + (self.factor << 1)))
+            cases |= {2: multiple.eq(self.factor << 1), 3: multiple.eq(triple)}
+        self.comb += [
+            Case(self.digit, cases),
+            total.eq((self.product << digit_bits) + multiple),
+        ]
         self.sync += [
             If(self.strobe, self.product.eq(total)),
             If(self.load, self.product.eq(self.seed)),
@@ -194,7 +212,8 @@ class LeadingShift(LiteXModule):
     width   bits of value, a multiple of `unit`
     most    largest count needed; a value that needs more is not brought to the top
     Latency: ceil(bits of `most` / DIGITS) cycles from `start` to `done`, DIGITS binary digits of the count a cycle, the
-    first ones as `value` is sampled. `done` and the results hold until the next `start`.
+    first ones as `value` is sampled. `done` and the results hold until the next `start`, which is not seen while it
+    shifts.
     """
 
     DIGITS = 3
@@ -243,4 +262,5 @@ class LeadingShift(LiteXModule):
                 count.append(self.count[digit].eq(zero))
                 value = moved
             phases[p] = [self.shifted.eq(value), *count, phase.eq(p + 1), self.done.eq(p + 1 == cycles)]
-        self.sync += If(self.start, *phases.pop(0)).Else(Case(phase, phases | {"default": []}))
+        # The digits that a phase finds hang on `phase`, a register, and not on `start`, which may be late in its cycle.
+        self.sync += Case(phase, phases | {"default": If(self.start, *phases.pop(0))})

@@ -8,6 +8,7 @@ from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
+from litenorm.accel.buffers import BeatBuffer, Queue, buffer_depth
 from litenorm.accel.fixed import Stages, add, shift_right
 from litenorm.accel.rows import OP, LaneMask, only, row_params
 
@@ -16,6 +17,7 @@ MANTISSA_BITS = c.GRID_BITS + 1
 EXPONENT_MAX = c.EXP_BITS - c.GRID_BITS
 EXPONENT_BITS = EXPONENT_MAX.bit_length()
 ELEMENT_BITS = MANTISSA_BITS + EXPONENT_BITS
+SUMS_WAITING = 16       # sums in front of RowConstants: more than rows of one beat on their way through the pass
 NO_SCALE = (1, c.SCALE_HEADROOM)    # multiplier and shift for which ((t * K) << 6) >> s is t
 
 
@@ -80,18 +82,15 @@ class Exp2Lane(LiteXModule):
         octave = stages.reg(Mux(plain, EXPONENT_MAX, d[c.OCTAVE_FRACTION_BITS :]), "octave", c.OCTAVE_BITS)
         low = stages.reg(d[:low_bits], "low")
         fall = stages.reg(slope * low, "fall", len(slope) + low_bits)
-        base, octave = stages.reg(base, "base_out"), stages.reg(octave, "octave_out")
-        g = Signal(MANTISSA_BITS)
+        base = stages.reg(base, "base_out")
         small = Signal()        # e < 2^17: bits of g fall off instead of an exponent
-        away = Signal(c.OCTAVE_BITS)
+        self.comb += small.eq(octave > EXPONENT_MAX)
+        away = stages.reg(Mux(small, octave - EXPONENT_MAX, 0), "away", c.OCTAVE_BITS)
+        exponent = stages.reg(Mux(small, 0, EXPONENT_MAX - octave), "octave_left", EXPONENT_BITS)
+        g = Signal(MANTISSA_BITS)
         moved = Signal(MANTISSA_BITS)
-        self.comb += [
-            g.eq(base - fall[low_bits:]),
-            small.eq(octave > EXPONENT_MAX),
-            away.eq(Mux(small, octave - EXPONENT_MAX, 0)),
-            moved.eq(g >> away),
-        ]
-        self.sync += If(ce, self.mantissa.eq(moved), self.exponent.eq(Mux(small, 0, EXPONENT_MAX - octave)))
+        self.comb += [g.eq(base - fall[low_bits:]), moved.eq(g >> away)]
+        self.sync += If(ce, self.mantissa.eq(moved), self.exponent.eq(exponent))
 
 
 class ExpPass(LiteXModule):
@@ -99,13 +98,18 @@ class ExpPass(LiteXModule):
 
     sink    beats of elements from the row's buffer
     record  the row's scale, maximum, length and op: taken with the row's last beat
-    source  beats of ELEMENT_BITS a lane, mantissa below exponent, 9 cycles later; rows of other ops pass as x + 2^15
-    sums    total = S, one a softmax row, `sum_latency` cycles behind the row's last beat at `sink`
+    source  beats of ELEMENT_BITS a lane, mantissa below exponent; rows of other ops pass as x + 2^15
+    sums    total = S, one a softmax row
+    error   o: a beat at `source` has lost its parity (config.parity)
 
-    Stall: everything waits while `source` is not taken or `sums` has no room.
+    Latency: `latency` cycles from `sink` to `source`, `sum_latency` from a row's last beat at `sink` to `sums`.
+
+    Stall: what has entered runs through to the queues in front of `source` and `sums`, so that the pipeline needs no
+    clock enable. A beat enters only if they have room for it and for all that is on its way: 11 beats less than
+    `depth`, by default one row and what a row waits for its constants.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, depth=None):
         lanes, bits = config.lanes, config.input_bits
         self.sink = sink = stream.Endpoint([("data", lanes * bits)])
         self.record = record = stream.Endpoint(exp_record_layout(config))
@@ -114,20 +118,28 @@ class ExpPass(LiteXModule):
 
         # # #
 
-        ce = Signal(name="ce")
+        room = Signal(name="room", reset=1)
         beat = Signal(name="beat")
-        stages = Stages(self, ce)
+        stages = Stages(self, 1)
         self.mask = mask = LaneMask(config)
         plain = Signal()
         self.comb += [
-            beat.eq(sink.valid & record.valid),
-            sink.ready.eq(ce & record.valid),
-            record.ready.eq(ce & sink.valid & sink.last),
+            beat.eq(sink.valid & sink.ready),
+            sink.ready.eq(room & record.valid),
+            record.ready.eq(beat & sink.last),
             plain.eq(record.op != OP["softmax"]),
             mask.length.eq(record.length),
-            mask.advance.eq(beat & ce),
+            mask.advance.eq(beat),
             mask.last.eq(sink.last),
         ]
+
+        depth = buffer_depth(config) if depth is None else depth
+        if depth < config.max_beats + Exp2Lane.latency + 1:
+            raise ValueError(f"depth is {depth}; good: at least {config.max_beats + Exp2Lane.latency + 1}")
+        self.buffer = buffer = BeatBuffer(lanes * ELEMENT_BITS, depth, config.parity, counted=True)
+        self.error = buffer.error
+        self.sum_queue = sum_queue = Queue([("total", config.exp_sum_bits)], SUMS_WAITING, registers=1, counted=True)
+        self.comb += [buffer.source.connect(source), sum_queue.source.connect(sums)]
 
         # The row's constants reach each stage together with the beat they belong to.
         multiplier = stages.reg(Mux(plain, NO_SCALE[0], record.scale_multiplier), "multiplier", c.SCALE_MULTIPLIER_BITS)
@@ -135,7 +147,7 @@ class ExpPass(LiteXModule):
         plain_late = stages.delay(plain, 6, "plain")
         self.lanes = []
         for j in range(lanes):
-            lane = Exp2Lane(config, ce)
+            lane = Exp2Lane(config, 1)
             setattr(self, f"lane{j}", lane)
             self.lanes.append(lane)
             self.comb += [
@@ -146,20 +158,19 @@ class ExpPass(LiteXModule):
                 lane.multiplier.eq(multiplier),
                 lane.shift.eq(shift),
                 lane.plain_late.eq(plain_late),
-                source.data[ELEMENT_BITS * j : ELEMENT_BITS * (j + 1)].eq(Cat(lane.mantissa, lane.exponent)),
+                buffer.sink.data[ELEMENT_BITS * j : ELEMENT_BITS * (j + 1)].eq(Cat(lane.mantissa, lane.exponent)),
             ]
 
         # Valid, first, last beside the data.
         n = Exp2Lane.latency
         first = Signal(reset=1)
-        self.sync += If(beat & ce, first.eq(sink.last))
+        self.sync += If(beat, first.eq(sink.last))
         valid, last = stages.follow(beat, n, "valid"), stages.follow(sink.last, n, "last")
         starts = stages.follow(first, n, "starts")
         self.comb += [
-            source.valid.eq(valid & sums.ready),
-            source.first.eq(starts),
-            source.last.eq(last),
-            ce.eq((source.ready | ~valid) & sums.ready),
+            buffer.sink.valid.eq(valid),
+            buffer.sink.first.eq(starts),
+            buffer.sink.last.eq(last),
         ]
 
         # S: a tree over the lanes, then over the beats.
@@ -175,14 +186,18 @@ class ExpPass(LiteXModule):
                                ((valid, "valid"), (last, "last"), (starts, "starts")))
         total = Signal(config.exp_sum_bits, reset_less=True)
         complete = Signal()
-        self.sync += If(ce,
+        self.sync += [
             complete.eq(valid & last & softmax),
             If(valid, If(starts, total.eq(beat_sum)).Else(total.eq(total + beat_sum))),
-        )
-        # `sums` has room whenever ce is set, so a pulse is enough.
-        self.comb += [sums.valid.eq(complete & ce), sums.total.eq(total)]
-        self.latency = n
-        self.sum_latency = n + cycles + 1
+        ]
+        self.comb += [sum_queue.sink.valid.eq(complete), sum_queue.sink.total.eq(total)]
+
+        # On their way while `room` is set: a beat in each stage, one that is entering, and one before the flag falls.
+        in_flight, sums_in_flight = n + 2, n + cycles + 3
+        self.sync += room.eq((buffer.level <= buffer.depth - in_flight)
+                             & (sum_queue.level <= SUMS_WAITING - sums_in_flight))
+        self.latency = n + buffer.latency
+        self.sum_latency = n + cycles + 1 + sum_queue.latency
 
 
 def exp_record_layout(config):

@@ -8,6 +8,7 @@ from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
+from litenorm.accel.buffers import Queue
 from litenorm.accel.divider import DigitProduct, Divider, LeadingShift, SquareRoot
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.model import last_peak_limit
@@ -16,10 +17,9 @@ from litenorm.accel.statistics import statistics_layout
 from litenorm.accel.variance import Variance
 
 STEPS = 2               # quotient and root bits a cycle
-MEAN_STEPS = 3          # quotient bits of the mean a cycle, in each of two dividers ...
-MEAN_PAIRS = 1          # ... two of them together
+MEAN_STEPS = 3          # quotient bits of the mean a cycle, all found together, in each of two dividers
 QUOTIENT_BITS = c.GAIN_BITS + c.GAIN_BITS % STEPS
-ROWS = 4                # rows whose params wait here while their constants are computed
+ROWS = 8                # rows whose params wait here while their constants are computed
 
 
 def shift_offset(config):
@@ -57,7 +57,7 @@ class RowConstants(LiteXModule):
         norms     sums -> V -> shift -> square root ------------+       |
                   sum, N -> mean, high half -> low half --------+-> B, digit by digit
 
-    Each unit takes the next row as soon as the one behind it has taken its result. The quotient's digits are multiplied
+    Each unit takes the next row when it has handed on its result. The quotient's digits are multiplied
     by the mean as they come, so B is there a cycle behind the quotient.
 
     record  statistics_layout, taken on the way
@@ -79,7 +79,7 @@ class RowConstants(LiteXModule):
 
         # What only passes by waits here.
         passing = [field for field in constants_layout(config) if field[0] in dict(row_params(config))]
-        self.params = params = stream.SyncFIFO(passing, ROWS)
+        self.params = params = Queue(passing, ROWS)
         self.comb += [
             params.sink.valid.eq(record.valid & record.ready),
             *[getattr(params.sink, name).eq(getattr(record, name)) for name, _ in passing],
@@ -88,15 +88,12 @@ class RowConstants(LiteXModule):
         ]
 
         # The division, for all operations.
-        self.divider = divider = Divider(max(config.exp_sum_bits, c.ROOT_BITS), QUOTIENT_BITS, STEPS)
+        self.divider = divider = Divider(max(config.exp_sum_bits, c.ROOT_BITS), QUOTIENT_BITS, STEPS, together=STEPS)
         self.dividing = dividing = Signal()     # the divider has a row's quotient, or forms it
         self.free = free = Signal()             # it may start the next row
         self.whole = whole = Signal(reset=1)    # all that belongs to the quotient is there
-        full = Signal()                         # softmax: R is 2^18 or a little more, and saturates
-        gain = Signal(c.GAIN_BITS)
         self.comb += [
-            gain.eq(Mux(full | (divider.quotient >= 2**c.GAIN_BITS), 2**c.GAIN_BITS - 1, divider.quotient)),
-            source.gain.eq(gain),
+            source.gain.eq(divider.quotient),
             source.valid.eq(dividing & divider.done & whole),
             free.eq(~dividing | (source.valid & source.ready)),
         ]
@@ -111,48 +108,53 @@ class RowConstants(LiteXModule):
         else:
             self.comb += norms_idle.eq(1)
         if config.has_softmax:
-            self.add_softmax(config, divider, full, record, sums, source)
+            self.add_softmax(config, divider, record, sums, source)
 
-    def add_softmax(self, config, divider, full, record, sums, source):
-        """R = round(T * 2^k / S), k = bitlen(S) + 1. S is brought to the top first, so that T * 2^k is a constant."""
+    def add_softmax(self, config, divider, record, sums, source):
+        """R = round(T * 2^k / S), k = bitlen(S) + 1. S is brought to the top first, so that T * 2^k is a constant.
+
+        R = 2^18, which T = 2^16 has with an S at or just above a power of two, saturates in the divider: with w the
+        width of S, high <= 2^(w - 1) + 2^(w - 20) and divisor >= 2^(w - 1), so no remainder reaches 2^w.
+        """
         width = config.exp_sum_bits
         self.sum_shift = shift = LeadingShift(width, 1, most=width - 1 - c.EXP_BITS)
-        total = Signal(c.CODE_BITS + 1)         # T
+        total = Signal(c.CODE_BITS + 1)         # T, registered while the row is in the shift
+        next_total = Signal(len(total))
+        ends = Signal()                         # source.ends of that row
         dividend = Signal(width + 1 + len(total))
-        limit = Signal(width)
-        capped = Signal()
+        small = Signal()                        # capped, and S is small enough for `ends`
         shifting = Signal()                     # the row at `record` is in the shift
         leave = Signal()
-        large = Signal()
         formats = [FORMATS[name] for name in config.formats]
         softmax = record.op == OP["softmax"]
         self.comb += [
             Case(record.format, {
-                f.code: [total.eq(f.total), capped.eq(f.capped), limit.eq(last_peak_limit(f) if f.capped else 0)]
+                f.code: [next_total.eq(f.total), small.eq(sums.total <= last_peak_limit(f) if f.capped else 0)]
                 for f in formats
             }),
             dividend.eq(Cat(shift.shifted[1:], C(0, 2), total)),    # T * 2^(width + 1) + S / 2
-            large.eq(dividend[QUOTIENT_BITS:] >= shift.shifted),
             shift.value.eq(sums.total),
             shift.start.eq(record.valid & softmax & sums.valid & self.norms_idle & ~shifting),
             leave.eq(shifting & shift.done & self.free & self.params.sink.ready),
             sums.ready.eq(leave),
-            If(leave,
-                record.ready.eq(1),
-                divider.start.eq(1),
+            If(leave, record.ready.eq(1), divider.start.eq(1)),
+            # A row in the shift is the next one to divide: no need to wait for `leave`, late in its cycle.
+            If(shifting,
                 divider.divisor.eq(shift.shifted),
-                divider.high.eq(Mux(large, 0, dividend[QUOTIENT_BITS:])),
+                divider.high.eq(dividend[QUOTIENT_BITS:]),
                 divider.low.eq(dividend[:QUOTIENT_BITS]),
             ),
         ]
         self.sync += [
+            total.eq(next_total),
+            ends.eq(small & record.peak_last),
             If(leave, shifting.eq(0)),
             If(shift.start, shifting.eq(1)),
-            If(divider.start, full.eq(leave & large), source.ends.eq(0)),
+            If(divider.start, source.ends.eq(0)),
             If(leave,
                 # bitlen(S) = width - count
                 source.amount.eq(width + 1 - config.fraction_bits + shift_offset(config) - shift.count),
-                source.ends.eq(capped & record.peak_last & (sums.total <= limit)),
+                source.ends.eq(ends),
                 *([source.zero.eq(0), self.whole.eq(1)] if config.has_norm else []),
             ),
         ]
@@ -166,7 +168,8 @@ class RowConstants(LiteXModule):
         layernorm = Signal()
         self.comb += layernorm.eq(record.op == OP["layernorm"])
 
-        # A unit's row: it enters, and leaves to the unit behind it when that is free.
+        # A unit's row: it enters, and leaves to the unit behind it when that is empty. The cycle that this costs is not
+        # missed, for the division takes longer than any of them.
         in_variance, in_shift, in_root, in_high, in_low = (
             Signal(name=f"in_{name}") for name in ("variance", "shift", "root", "high", "low"))
         enter, leave_variance, leave_shift, leave_root, leave_high = (
@@ -188,23 +191,25 @@ class RowConstants(LiteXModule):
         root_centered = Signal()
         root_amount = Signal(len(source.amount))
         root_length = Signal(length_bits)
+        held_length = Signal(length_bits)       # record.length while it is held
         self.comb += [
             # The record is held until V is there.
-            enter.eq(record.valid & (record.op != OP["softmax"]) & ~in_variance & (~in_high | leave_high)),
+            enter.eq(record.valid & (record.op != OP["softmax"]) & ~in_variance & ~in_high),
             variance.start.eq(enter),
             variance.centered.eq(layernorm),
             *[getattr(variance, name).eq(getattr(record, name)) for name in ("length", "sum_x", "sum_xx", "eps")],
-            leave_variance.eq(in_variance & variance.done & (~in_shift | leave_shift) & self.params.sink.ready),
+            leave_variance.eq(in_variance & variance.done & ~in_shift & self.params.sink.ready),
             If(leave_variance, record.ready.eq(1)),
             shift.start.eq(leave_variance),
             shift.value.eq(variance.v),
             length_shift.start.eq(leave_variance),
-            length_shift.value.eq(record.length),
-            leave_shift.eq(in_shift & shift.done & length_shift.done & (~in_root | leave_root)),
+            length_shift.value.eq(held_length),
+            leave_shift.eq(in_shift & shift.done & length_shift.done & ~in_root),
             root.start.eq(leave_shift),
             root.value.eq(shift.shifted[v_bits - 2 * c.ROOT_BITS :]),
         ]
         self.sync += [
+            held_length.eq(record.length),
             If(leave_variance, shift_zero.eq(variance.zero), shift_centered.eq(layernorm)),
             If(leave_shift,
                 root_zero.eq(shift_zero),
@@ -221,8 +226,8 @@ class RowConstants(LiteXModule):
         # The mean of x + 2^15, in two halves: a row's low half is formed beside the next row's high half.
         mean_bits = 16 + c.MEAN_FRACTION_BITS
         half_bits = -(-mean_bits // (2 * MEAN_STEPS)) * MEAN_STEPS
-        self.mean_high = mean_high = Divider(config.length_bits, half_bits, MEAN_STEPS, MEAN_PAIRS)
-        self.mean_low = mean_low = Divider(config.length_bits, half_bits, MEAN_STEPS, MEAN_PAIRS)
+        self.mean_high = mean_high = Divider(config.length_bits, half_bits, MEAN_STEPS, together=MEAN_STEPS)
+        self.mean_low = mean_low = Divider(config.length_bits, half_bits, MEAN_STEPS, together=MEAN_STEPS)
         offset_sum = Signal(config.length_bits + 16)    # sum(x + 2^15)
         mean_dividend = Signal(config.length_bits + 2 * half_bits)
         low_divisor = Signal(config.length_bits)
@@ -240,7 +245,7 @@ class RowConstants(LiteXModule):
             mean_low.divisor.eq(low_divisor),
             mean_low.high.eq(mean_high.remainder),
             mean_low.low.eq(0),
-            leave_high.eq(in_high & mean_high.done & (~in_low | leave_root)),
+            leave_high.eq(in_high & mean_high.done & ~in_low),
         ]
         self.sync += [
             If(enter, low_divisor.eq(record.length)),
@@ -255,13 +260,11 @@ class RowConstants(LiteXModule):
         norm = Signal()
         self.comb += [
             leave_root.eq(in_root & root.done & in_low & mean_low.done & self.free),
-            If(leave_root,
-                # n * 2^24 + D / 2: D / 2 is below the quotient's low bits, n above them.
-                divider.start.eq(1),
-                divider.divisor.eq(root.root),
-                divider.high.eq(root_length << (c.GAIN_SHIFT - QUOTIENT_BITS)),
-                divider.low.eq(root.root[1:]),
-            ),
+            If(leave_root, divider.start.eq(1)),
+            # n * 2^24 + D / 2: D / 2 is below the quotient's low bits, n above them.
+            divider.divisor.eq(root.root),
+            divider.high.eq(root_length << (c.GAIN_SHIFT - QUOTIENT_BITS)),
+            divider.low.eq(root.root[1:]),
             product.load.eq(load),
             # `half` once all digits are in.
             product.seed.eq(1 << (source.amount + (fixed - 1 - QUOTIENT_BITS))),

@@ -8,6 +8,7 @@ from litex.soc.interconnect import stream
 from migen import *
 
 from litenorm.accel import constants as c
+from litenorm.accel.buffers import Queue
 from litenorm.accel.fixed import Stages, add
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.rows import OP, LaneMask, only, row_params
@@ -19,7 +20,7 @@ def promise_layout(config):
 
 
 class RowEntry(LiteXModule):
-    """One promise a row, written when its last beat enters the core.
+    """One promise a row, written when its last beat enters the core; at `source` 2 cycles later.
 
     beat, last  i: a beat enters, and whether it ends its row
     row         i: Record of row_params, valid with `last`
@@ -30,7 +31,7 @@ class RowEntry(LiteXModule):
     def __init__(self, config, row, depth):
         self.beat = Signal()
         self.last = Signal()
-        self.queue = queue = stream.SyncFIFO(promise_layout(config), depth)
+        self.queue = queue = Queue(promise_layout(config), depth, registers=1)
         self.ready = queue.sink.ready
         self.source = queue.source
 
@@ -102,29 +103,36 @@ class SelfCheck(LiteXModule):
             summed.eq(watched & (promise.op != OP["rmsnorm"])),
         ]
 
-        # Elements that count (1), and whether another one is not at its zero point.
-        terms, stray = [], Signal(lanes)
+        # Codes less the zero point (1).
+        outs = []
         for j in range(lanes):
-            out = Signal(c.CODE_BITS, name=f"out{j}")
-            term = Signal((c.CODE_BITS + 1, True), name=f"term{j}")
-            self.comb += [
-                out.eq(self.data[c.CODE_BITS * j : c.CODE_BITS * (j + 1)] - zero_point),
-                If(mask.mask[j], term.eq(Cat(out, norm & out[-1]))),
-                stray[j].eq(~mask.mask[j] & (out != 0)),
-            ]
-            terms.append(stages.reg(term, f"term{j}_in", (c.CODE_BITS + 1, True)))
+            code = self.data[c.CODE_BITS * j : c.CODE_BITS * (j + 1)]
+            outs.append(stages.reg(code - zero_point, f"out{j}", c.CODE_BITS))
+        valid_lanes = stages.reg(mask.mask, "valid_lanes")
+        signed, watching = stages.reg(norm, "signed"), stages.reg(watched, "watching")
         beats = Signal(len(promise.beats))
         self.sync += If(beat, first.eq(last), If(last, beats.eq(0)).Else(beats.eq(beats + 1)))
-        bad = stages.reg(watched & (stray != 0) | last & (beats != promise.beats) | ~promise.valid, "bad")
+        miscounted = stages.reg(last & (beats != promise.beats) | ~promise.valid, "miscounted")
+
+        # Elements that count (2), and whether another one is not at its zero point.
+        terms, stray = [], Signal(lanes)
+        for j, out in enumerate(outs):
+            term = Signal((c.CODE_BITS + 1, True), name=f"term{j}")
+            self.comb += [
+                If(valid_lanes[j], term.eq(Cat(out, signed & out[-1]))),
+                stray[j].eq(~valid_lanes[j] & (out != 0)),
+            ]
+            terms.append(stages.reg(term, f"term{j}_in", (c.CODE_BITS + 1, True)))
+        bad = stages.reg(watching & (stray != 0) | miscounted, "bad")
 
         # The row's sum.
         beat_sum, cycles = stages.tree(terms, add, "sum")
-        self.latency = 2 + cycles
+        self.latency = 3 + cycles
 
         def late(value, name):
-            return stages.delay(value, 1 + cycles, name)
+            return stages.delay(value, 2 + cycles, name)
 
-        valid = Signal(1 + cycles)
+        valid = Signal(2 + cycles)
         self.sync += valid.eq(Cat(beat, valid))
         ends = late(last, "last")
         total, summed, bad = late(total, "total"), late(summed, "summed"), stages.delay(bad, cycles, "bad")

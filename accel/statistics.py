@@ -3,12 +3,19 @@
 
 """Pass 0: a row is stored while its statistics are formed."""
 
+from functools import reduce
+from operator import and_
+
 from litex.gen import *
 from litex.soc.interconnect import stream
 from migen import *
 
+from litenorm.accel.buffers import Queue
+from litenorm.accel.exponential import exp_record_layout
 from litenorm.accel.fixed import Stages, add, larger
 from litenorm.accel.rows import LaneMask, row_params
+
+RECORDS = 16            # rows whose records wait: more than rows of one beat on their way through the pass
 
 
 def statistics_layout(config):
@@ -24,13 +31,15 @@ def statistics_layout(config):
 class Statistics(LiteXModule):
     """top = max x_i, sum_x = sum x_i, sum_xx = sum x_i^2 over a row's valid elements.
 
-    sink    the core's sink: one beat of elements a cycle, params constant within a row
-    source  the same beats without params, in the same cycle: into the row's buffer, which must be a FIFO, for valid
-            falls while a record waits
-    record  one statistics_layout(config) per row, `latency` cycles behind the row's last beat
+    sink        the core's sink: one beat of elements a cycle, params constant within a row
+    source      the same beats without params, in the same cycle: into the row's buffer, which must be a FIFO, for valid
+                falls while a record waits
+    record      one statistics_layout(config) per row, `latency` cycles behind the row's last beat
+    exp_record  what pass 1 needs of each row, exp_record_layout, a cycle later (softmax in config.ops)
 
-    Stall: `sink` waits for `source`, and for a `record` that is not taken at once: a queue takes them in the core.
-    peak_last says that the last valid element equals the maximum.
+    Stall: what has entered runs through to the queues of the records, so that the pipeline needs no clock enable. A
+    beat enters only if they have room for all that is on its way. peak_last says that the last valid element equals
+    the maximum.
     """
 
     def __init__(self, config):
@@ -41,18 +50,18 @@ class Statistics(LiteXModule):
 
         # # #
 
-        ce = Signal()
-        stages = Stages(self, ce)
+        stages = Stages(self, 1)
 
         # A row's constants wait in a queue while its sums pass through the pipeline.
-        self.params = params = stream.SyncFIFO(row_params(config), depth=8)
+        self.params = params = Queue(row_params(config), RECORDS, counted=True)
+        room = Signal(reset=1)
         beat = Signal()
         self.comb += [
-            source.valid.eq(sink.valid & ce & params.sink.ready),
+            source.valid.eq(sink.valid & room),
             source.data.eq(sink.data),
             source.first.eq(sink.first),
             source.last.eq(sink.last),
-            sink.ready.eq(source.ready & ce & params.sink.ready),
+            sink.ready.eq(source.ready & room),
             beat.eq(sink.valid & sink.ready),
             params.sink.valid.eq(beat & sink.last),
             *[getattr(params.sink, name).eq(getattr(sink, name)) for name, _ in row_params(config)],
@@ -61,8 +70,7 @@ class Statistics(LiteXModule):
         # Masked elements count as 0 in the sums and as the smallest number in the maximum.
         self.mask = mask = LaneMask(config)
         self.comb += [mask.length.eq(sink.length), mask.advance.eq(beat), mask.last.eq(sink.last)]
-        valid = Signal()
-        self.sync += If(ce, valid.eq(beat))
+        valid = stages.follow(beat, 1, "valid_in")
         first = Signal(reset=1)
         self.sync += If(beat, first.eq(sink.last))
         elements, zeroed, lowest = [], [], []
@@ -105,7 +113,7 @@ class Statistics(LiteXModule):
 
         # Running values over the row's beats; they are complete one cycle behind its last beat.
         complete = Signal()
-        self.sync += If(ce, complete.eq(valids & ends))
+        self.sync += complete.eq(valids & ends)
         depth += 1
         running = {}
         for name in values:
@@ -126,16 +134,32 @@ class Statistics(LiteXModule):
                 If(starts | (values["top"] > running["top"]), running["top"].eq(values["top"])),
                 If(values["some"], running["tail"].eq(values["tail"])),
             ]
-        self.sync += If(ce & valids, *update)
+        self.sync += If(valids, *update)
 
+        # The records; each queue takes every row.
+        self.queue = queue = Queue(statistics_layout(config), RECORDS, counted=True)
+        found = queue.sink
         self.comb += [
-            ce.eq(record.ready | ~complete),
-            record.valid.eq(complete),
-            params.source.ready.eq(record.ready & complete),
-            *[getattr(record, name).eq(getattr(params.source, name)) for name, _ in row_params(config)],
+            params.source.ready.eq(complete),
+            *[getattr(found, name).eq(getattr(params.source, name)) for name, _ in row_params(config)],
+            queue.source.connect(record),
         ]
         if config.has_norm:
-            self.comb += [record.sum_x.eq(running["sum_x"]), record.sum_xx.eq(running["sum_xx"])]
+            self.comb += [found.sum_x.eq(running["sum_x"]), found.sum_xx.eq(running["sum_xx"])]
+        queues = [queue]
         if config.has_softmax:
-            self.comb += [record.top.eq(running["top"]), record.peak_last.eq(running["tail"] == running["top"])]
-        self.latency = depth
+            self.exp_record = stream.Endpoint(exp_record_layout(config))
+            # Behind a register, for pass 1 uses it at once.
+            self.exp_queue = exp_queue = Queue(exp_record_layout(config), RECORDS, registers=1, counted=True)
+            self.comb += [
+                found.top.eq(running["top"]),
+                found.peak_last.eq(running["tail"] == running["top"]),
+                *[getattr(exp_queue.sink, name).eq(getattr(found, name)) for name, _ in exp_record_layout(config)],
+                exp_queue.source.connect(self.exp_record),
+            ]
+            queues.append(exp_queue)
+        # On their way while `room` is set: a row in each stage, one that is entering, and one before the flag falls.
+        in_flight = depth + 2
+        self.comb += [q.sink.valid.eq(complete) for q in queues]
+        self.sync += room.eq(reduce(and_, (q.level <= RECORDS - in_flight for q in queues)))
+        self.latency = depth + queue.latency

@@ -40,11 +40,9 @@ class Variance(LiteXModule):
 
         # # #
 
-        magnitude = Signal(sum_bits)
-        self.comb += [
-            magnitude.eq(Mux(self.sum_x < 0, -self.sum_x, self.sum_x)),
-            self.zero.eq(self.v == self.eps),
-        ]
+        magnitude = Signal(sum_bits, reset_less=True)   # |sum_x|, there from the second step on
+        self.comb += self.zero.eq(self.v == self.eps)
+        self.sync += If(self.start, magnitude.eq(Mux(self.sum_x < 0, -self.sum_x, self.sum_x)))
         low, high = magnitude[:CHUNK], magnitude[CHUNK:]
         parts = [self.sum_xx[i : i + CHUNK] for i in range(0, square_sum_bits, CHUNK)]
         top = parts[2] if len(parts) == 3 else None
@@ -63,20 +61,21 @@ class Variance(LiteXModule):
         small = [Signal(max((len(pair[i]) for pair in beside), default=1), name=name, reset_less=True)
                  for i, name in enumerate(("small_a", "small_b"))]
         small_product = Signal(len(small[0]) + len(small[1]), reset_less=True)
-        current = Signal(max=len(steps) + 1, reset=len(steps))      # the step whose operands are loaded
+        current = Signal(max=len(steps))    # the step whose operands are loaded; the first one's in vain until `start`
         stages = [Signal(len(steps), name=f"stage{i}") for i in range(2)]   # one-hot: of the operands, of the product
-        issue = Signal(len(steps))
-        self.comb += If(self.start, issue.eq(1)).Else(Case(current, {
-            n: issue.eq(1 << n) for n in range(1, len(steps))
-        } | {"default": []}))
+        loads = {n: [*[register.eq(value) for register, value in zip(large, pair, strict=True)],
+                     *[register.eq(value) for register, value in zip(small, extra or (0, 0), strict=True)]]
+                 for n, (pair, extra, _, _) in enumerate(steps)}
         self.sync += [
-            If(self.start, current.eq(1)).Elif(current != len(steps), current.eq(current + 1)),
-            *[If(issue[n], *[register.eq(value) for register, value in zip(large, pair, strict=True)],
-                 *[register.eq(value) for register, value in zip(small, extra or (0, 0), strict=True)])
-              for n, (pair, extra, _, _) in enumerate(steps)],
+            stages[0].eq(0),
+            If((current != 0) | self.start,
+                stages[0].eq(1 << current),
+                current.eq(Mux(current == len(steps) - 1, 0, current + 1)),
+            ),
+            # Not waiting for `start`, which may be late in its cycle.
+            Case(current, loads),
             product.eq(large[0] * large[1]),
             small_product.eq(small[0] * small[1]),
-            stages[0].eq(issue),
             stages[1].eq(stages[0]),
         ]
         aligned = Signal(v_bits)

@@ -18,9 +18,9 @@ from litenorm.formal.harness import Harness, inner
 class DividerProof(Harness):
     """divisor * quotient_so_far + remainder == the dividend's consumed part, 0 <= remainder < divisor."""
 
-    def __init__(self, divisor_bits, quotient_bits, steps, pairs=0, multiply=False):
+    def __init__(self, divisor_bits, quotient_bits, steps, together=1, multiply=False):
         super().__init__()
-        self.dut = dut = Divider(divisor_bits, quotient_bits, steps, pairs)
+        self.dut = dut = Divider(divisor_bits, quotient_bits, steps, together)
         self.free(dut.start, dut.high, dut.low, dut.divisor)
         self.assume("high_below_divisor", ~dut.start | (dut.high < dut.divisor))
 
@@ -48,8 +48,7 @@ class DividerProof(Harness):
                 quotient.eq(next_quotient),
                 window.eq(window << steps),
                 fresh.eq((fresh << steps) | (2**steps - 1)),
-            ),
-            If(dut.start,
+            ).Elif(dut.start,
                 active.eq(1),
                 divisor.eq(dut.divisor),
                 dividend.eq(Cat(dut.low, dut.high)),
@@ -74,9 +73,9 @@ class DividerProof(Harness):
             (product + dut.remainder == dividend) & (dut.quotient == quotient) & (dut.remainder < divisor)))
         # What the induction needs to know besides.
         self.support("same_divisor", ~active | (divisor == inner_register(dut, "divisor")))
-        if pairs:
-            self.support("triple", ~active | (inner(dut, "triple") == self.named(
-                divisor + (divisor << 1), "triple_ghost", divisor_bits + 2)))
+        for m in range(3, 2**together, 2):
+            self.support(f"times{m}", ~active | (inner(dut, f"times{m}") == self.named(
+                divisor * m, f"times{m}_ghost", divisor_bits + together)))
         self.support("count", (count <= cycles) & (running == (count != 0)))
         self.support("started", active == (running | dut.done))
         self.support("never_both", ~(running & dut.done))
@@ -127,8 +126,15 @@ class SquareRootProof(Harness):
             next_root = self.named(Cat(bit, next_root[:-1]), f"root{i}", root_bits)
         self.comb += consumed.eq(window[width:])
         self.sync += [
-            If(running, square.eq(next_square), window.eq(window << (2 * steps))),
-            If(dut.start, active.eq(1), value.eq(dut.value), window.eq(dut.value), square.eq(0)),
+            If(running,
+                square.eq(next_square),
+                window.eq(window << (2 * steps)),
+            ).Elif(dut.start,
+                active.eq(1),
+                value.eq(dut.value),
+                window.eq(dut.value),
+                square.eq(0),
+            ),
         ]
         cycles = root_bits // steps
         moved, limit = Signal(2 * width), Signal(root_bits + 1)
@@ -170,6 +176,9 @@ class DigitProductProof(Harness):
         expected = self.named(moved + divisor_product(self, dut.factor, number, product_bits), "expected", product_bits)
         self.reach(loaded & (number != 0))
         self.prove("product", ~loaded | (dut.product == expected))
+        if digit_bits == 2:
+            self.support("triple", ~loaded | (inner(dut, "triple") == self.named(
+                dut.factor + (dut.factor << 1), "triple_ghost", factor_bits + 2)))
 
 
 class VarianceProof(Harness):
@@ -216,9 +225,11 @@ class LeadingShiftProof(Harness):
         value = Signal(width)
         started = Signal()
         age = Signal(max=16)
+        seen = Signal()                 # a start while it shifts is not
+        self.comb += seen.eq(dut.start & (~started | (age >= dut.latency - 1)))
         self.sync += [
             If(age != 15, age.eq(age + 1)),
-            If(dut.start, value.eq(dut.value), started.eq(1), age.eq(0)),
+            If(seen, value.eq(dut.value), started.eq(1), age.eq(0)),
         ]
         moved = Signal(width)
         self.comb += Case(dut.count, {n: moved.eq(value << min(unit * n, width)) for n in range(2 ** len(dut.count))})

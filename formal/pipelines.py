@@ -10,6 +10,7 @@ from litex.soc.interconnect import stream, wishbone
 from migen import *
 from migen.fhdl.tools import list_targets
 
+from litenorm.accel.buffers import Queue
 from litenorm.accel.config import LiteNormConfig
 from litenorm.accel.core import LiteNorm
 from litenorm.accel.exponential import Exp2Lane, ExpPass
@@ -53,6 +54,11 @@ class Streams(Harness):
         kept = [register == self.past(register, f"register{i}") for i, register in enumerate(registers(dut))]
         self.prove("a_stall_changes_nothing", ~stalled | Reduce("AND", kept))
 
+    def support_flags(self, queue, name):
+        """The flag of a Queue says what its level says."""
+        self.support(f"{name}_level", queue.level <= queue.depth)
+        self.support(f"{name}_stored", inner(queue, "stored") == (queue.level != 0))
+
     def ones(self, bits, name):
         return self.named(Reduce("ADD", list(bits)), name, 8)
 
@@ -85,50 +91,74 @@ class NormalizerStreams(Streams):
 
 
 class ExpStreams(Streams):
-    def __init__(self, **config):
+    """Nothing stalls in the pipeline: `room` leaves place in both queues for all that is on its way."""
+
+    def __init__(self, depth, **config):
         super().__init__()
-        self.dut = dut = ExpPass(LiteNormConfig(**config))
-        self.prove_frozen(dut, inner(dut, "ce"))
-        self.neighbours({"sink": dut.sink, "record": dut.record}, {})
-        self.free_source(dut.source)
-        self.free_source(dut.sums)
-        # The queue behind `sums` keeps its room until something enters.
-        room = self.past(dut.sums.ready & ~dut.sums.valid, "room")
-        self.assume("room_stays", ~room | dut.sums.ready)
-        self.prove_stable(dut.source, "source")
-        n = Exp2Lane.latency
+        self.dut = dut = ExpPass(LiteNormConfig(**config), depth)
+        self.neighbours({"sink": dut.sink, "record": dut.record}, {"source": dut.source})
+        self.free_source(dut.sums)      # what a queue holds stays: FifoStreams
+        n, room = Exp2Lane.latency, inner(dut, "room")
         valid, last = chain(dut, "valid", n), chain(dut, "last", n)
-        self.prove_conserved(dut.sink, dut.source, (
+        buffer, sum_queue = dut.buffer, dut.sum_queue
+        for name, queue in (("exponential", buffer), ("sum", sum_queue)):
+            self.prove(f"no_{name}_is_lost", ~queue.sink.valid | (queue.level < queue.depth))
+        self.prove_conserved(dut.sink, buffer.sink, (
             self.ones(valid, "held"), self.ones([v & l for v, l in zip(valid, last, strict=True)], "held_last")),
             "exponentials")
         self.prove("one_record_a_row", (dut.record.valid & dut.record.ready)
                    == (dut.sink.valid & dut.sink.ready & dut.sink.last))
-        self.prove("no_sum_is_lost", ~dut.sums.valid | dut.sums.ready)
+        # What the induction needs to know besides.
+        for name, queue in (("beats", buffer.queue), ("sums_waiting", sum_queue)):
+            self.support_flags(queue, name)
+        cycles = dut.sum_latency - n - 1 - sum_queue.latency
+        later = [valid[-1], *chain(dut, "valid_sum", cycles), inner(dut, "complete")]
+        on_the_way = self.ones(valid, "beats")
+        self.support("buffer_has_room", buffer.level + on_the_way + room <= buffer.depth)
+        self.support("sums_have_room", sum_queue.level + self.ones([*valid[:-1], *later], "rows") + room
+                     <= sum_queue.depth)
         self.reach(dut.source.valid & dut.source.last)
         self.reach(dut.sums.valid)
+        self.reach(~room)
 
 
 class StatisticsStreams(Streams):
+    """Nothing stalls in the pipeline: `room` leaves place in the queues for all rows that are on their way."""
+
     def __init__(self, **config):
         super().__init__()
-        self.dut = dut = Statistics(LiteNormConfig(**config))
-        self.neighbours({"sink": dut.sink}, {"record": dut.record})
+        config = LiteNormConfig(**config)
+        self.dut = dut = Statistics(config)
+        self.neighbours({"sink": dut.sink}, {})
+        # What a queue holds stays: FifoStreams.
+        self.free_source(dut.record)
+        queues = {"record": dut.queue}
+        if config.has_softmax:
+            self.free_source(dut.exp_record)
+            queues["exp_record"] = dut.exp_queue
         self.free_source(dut.source)
-        # The row buffer, too, keeps its room until something enters.
-        room = self.past(dut.source.ready & ~dut.source.valid, "room")
-        self.assume("room_stays", ~room | dut.source.ready)
         enter, leave = dut.sink.valid & dut.sink.ready, dut.source.valid & dut.source.ready
         self.prove("each_beat_is_stored", enter == leave)
         self.prove("as_it_is", ~leave | ((dut.source.data == dut.sink.data) & (dut.source.last == dut.sink.last)))
-        rows = self.level(enter & dut.sink.last, dut.record.valid & dut.record.ready, "rows")
-        self.prove("a_record_has_its_params", ~dut.record.valid | dut.params.source.valid)
-        self.prove("params_are_not_lost", ~dut.params.sink.valid | dut.params.sink.ready)
+        complete, room = inner(dut, "complete"), inner(dut, "room")
+        rows = self.level(enter & dut.sink.last, complete, "rows")
+        self.prove("a_record_has_its_params", ~complete | dut.params.source.valid)
+        self.prove("params_are_not_lost", ~dut.params.sink.valid | (dut.params.level < dut.params.depth))
         self.prove("one_record_a_row", rows == dut.params.level)
-        stages = dut.latency - 2
-        held = [inner(dut, "complete"), inner(dut, "valid") & inner(dut, "ends")]
+        for name, queue in queues.items():
+            self.prove(f"{name}_is_queued", ~complete | (queue.sink.valid & (queue.level < queue.depth)))
+            self.prove(f"{name}_is_a_row_s", ~queue.sink.valid | complete)
+        stages = dut.latency - dut.queue.latency - 2
+        held = [complete, inner(dut, "valid_in1") & inner(dut, "ends")]
         held += [inner(dut, f"valid{i}") & inner(dut, f"ends_d{i}") for i in range(1, stages + 1)]
-        self.support("held", self.ones(held, "held_rows") == dut.params.level)
+        held_rows = self.ones(held, "held_rows")
+        self.support("held", held_rows == dut.params.level)
+        for name, queue in [*queues.items(), ("params", dut.params)]:
+            self.support_flags(queue, f"{name}_queue")
+        for name, queue in queues.items():
+            self.support(f"{name}_has_room", queue.level + held_rows + room <= queue.depth)
         self.reach(dut.record.valid)
+        self.reach(~room)
 
 
 class RequantizeStreams(Streams):
@@ -162,7 +192,7 @@ class RowConstantsStreams(Streams):
         rows = self.level(taken, given, "rows")
         self.prove("one_for_one", rows == dut.params.level)
         self.prove("a_result_has_its_params", ~dut.source.valid | dut.params.source.valid)
-        self.prove("params_are_not_lost", ~dut.params.sink.valid | dut.params.sink.ready)
+        self.prove("params_are_not_lost", ~dut.params.sink.valid | (dut.params.level < dut.params.depth))
         self.prove("one_sum_for_a_softmax_row", (dut.sums.valid & dut.sums.ready) == (taken & (dut.record.op == 0)))
 
         # # #
@@ -301,11 +331,16 @@ class PackStreams(Gearbox):
 
 
 class FifoStreams(Streams):
-    """LiteX's FIFO as the core uses it, with one word followed from its entry: word `index`, for any index."""
+    """The core's Queue, or LiteX's FIFO as the DMA uses it; one word is followed from its entry: the `index`-th."""
 
-    def __init__(self, depth, buffered):
+    def __init__(self, own, depth, registers):
         super().__init__()
-        self.dut = dut = stream.SyncFIFO([("data", 4)], depth, buffered=buffered)
+        if own:
+            self.dut = dut = Queue([("data", 4)], depth, registers)
+            held = dut.level + (dut.source.valid if registers else 0) + (inner(dut, "read") if registers == 2 else 0)
+        else:
+            self.dut = dut = stream.SyncFIFO([("data", 4)], depth, buffered=bool(registers))
+            held = dut.level
         self.neighbours({"sink": dut.sink}, {"source": dut.source})
         index = Signal(4)
         self.constant(index)
@@ -320,11 +355,9 @@ class FifoStreams(Streams):
             ),
             If(leave, left.eq(left + 1), If((left == index) & inside, inside.eq(0))),
         ]
-        # What the units in front of it rely on.
-        waits = self.past(dut.sink.ready & ~dut.sink.valid, "room")
-        self.prove("room_stays", ~waits | dut.sink.ready)
-        self.prove("level", self.level(enter, leave, "beats") == dut.level)
-        self.prove("room", dut.level <= depth + buffered)     # one more word in the output register
+        self.prove("ready_means_room", ~dut.sink.ready | (dut.level < depth))
+        self.prove("level", self.level(enter, leave, "beats") == held)
+        self.prove("room", held <= depth + registers)       # one more word in each output register
         self.prove("in_order", ~(leave & (left == index) & inside) | (
             Cat(dut.source.data, dut.source.first, dut.source.last) == word))
         self.reach(leave & (left == index) & (index == 5))
@@ -395,14 +428,8 @@ class CoreStreams(Streams):
             self.neighbours({"weights": dut.weights}, {})
         self.free_source(dut.source)
         self.prove_stable(dut.source, "source")
-        for name, fifo in (("exp_queue", dut.exp_queue), ("constants_queue", dut.constants_queue)):
-            self.prove(f"{name}_takes_each_record", (fifo.sink.valid & fifo.sink.ready)
-                       == (dut.statistics.record.valid & dut.statistics.record.ready))
-        self.prove("no_sum_is_lost", ~dut.exp.sums.valid | dut.sum_queue.sink.ready)
         stored = dut.row_buffer.sink.valid & dut.row_buffer.sink.ready
         self.prove("each_beat_is_stored", stored == (dut.sink.valid & dut.sink.ready))
-        self.prove("no_exponential_is_lost", (dut.exp_buffer.sink.valid & dut.exp_buffer.sink.ready)
-                   == (dut.exp.source.valid & dut.exp.source.ready))
         self.reach(dut.source.valid & ~dut.source.ready)
 
 

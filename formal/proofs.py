@@ -52,6 +52,7 @@ class Proof:
             raise ValueError(f"{self.name}: no planted bug; a proof needs one that it finds")
 
 
+BUFFERS = "accel/buffers.py"
 CORE = "accel/core.py"
 DIVIDER = "accel/divider.py"
 DMA = "soc/dma.py"
@@ -66,13 +67,13 @@ STATISTICS = "accel/statistics.py"
 VARIANCE = "accel/variance.py"
 
 NO_EQUAL = {
-    "an equal divisor is not subtracted": Edit(DIVIDER, "bit.eq(shifted >= divisor)", "bit.eq(shifted > divisor)")}
+    "an equal divisor is not subtracted": Edit(DIVIDER, ".eq(shifted >= multiple)", ".eq(shifted > multiple)")}
 NO_EQUAL_ROOT = {
     "an equal trial is not subtracted": Edit(DIVIDER, "bit.eq(shifted >= trial)", "bit.eq(shifted > trial)")}
 NO_SEED = {"no half ulp in the seed": Edit(NORMALIZER, "seed = 1 << (fb - 1)", "seed = 0")}
 NOT_SPELLED_OUT = {
-    "a last peak is not spelled out": Edit(ROW_CONSTANTS, "source.ends.eq(capped &", "source.ends.eq(0 &")}
-SLACK = Assign(CORE, "BUFFER_SLACK", "2")
+    "a last peak is not spelled out": Edit(ROW_CONSTANTS, "source.ends.eq(ends)", "source.ends.eq(0)")}
+SLACK = Assign(BUFFERS, "BUFFER_SLACK", "10")
 
 ARITHMETIC = [
     Proof(
@@ -82,7 +83,7 @@ ARITHMETIC = [
     ),
     Proof(
         "divider_mean", "the same", "11 by 24 bits (full: half of the mean)", "division:DividerProof", "induction",
-        NO_EQUAL, dict(divisor_bits=11, quotient_bits=24, steps=3, pairs=1), depth=1, bug_depth=30,
+        NO_EQUAL, dict(divisor_bits=11, quotient_bits=24, steps=3, together=3), depth=1, bug_depth=30,
     ),
     Proof(
         "divider_multiplied", "the same, against a multiplication", "6 by 8 bits", "division:DividerProof", "induction",
@@ -102,7 +103,7 @@ ARITHMETIC = [
         "digit_product", "product = seed moved up + factor * digits, however many come", "6 by 10 bits",
         "division:DigitProductProof", "induction",
         {"a digit's upper bit counts as its lower one": Edit(
-            DIVIDER, "Mux(self.digit[i], self.factor, 0) << i", "Mux(self.digit[i], self.factor, 0)")},
+            DIVIDER, "2: multiple.eq(self.factor << 1)", "2: multiple.eq(self.factor)")},
         dict(factor_bits=6, digit_bits=2, product_bits=10), depth=1, quick=True,
     ),
     Proof(
@@ -221,17 +222,20 @@ STREAMS = [
         quick=True,
     ),
     Proof(
-        "exponential_stream", "the same, and no sum is lost", "full, 4 lanes", "pipelines:ExpStreams", "induction",
-        {"a beat leaves while its sum has no room": Edit(
-            EXPONENTIAL, "source.valid.eq(valid & sums.ready)", "source.valid.eq(valid)")},
-        dict(lanes=4), depth=1, quick=True,
+        "exponential_stream", "no beat, no sum is lost or doubled: the queues have room for all that is on its way",
+        "full datapath, 4 lanes, 12 beats", "pipelines:ExpStreams", "induction",
+        {"a beat enters without room for what is on its way": Edit(
+            EXPONENTIAL, "buffer.level <= buffer.depth - in_flight", "buffer.level <= buffer.depth - 1")},
+        dict(lanes=4, max_length=8, depth=12), depth=1, bug_depth=40, quick=True,
     ),
     Proof(
         "statistics_stream", "each beat is stored, one record a row with its own params", "full, 4 lanes",
         "pipelines:StatisticsStreams", "induction",
-        {"params leave without their row": Edit(
-            STATISTICS, "params.source.ready.eq(record.ready & complete)", "params.source.ready.eq(record.ready)")},
-        dict(lanes=4), depth=1, bug_depth=20, quick=True,
+        {"a row enters without room for what is on its way": Edit(
+            STATISTICS, "q.level <= RECORDS - in_flight", "q.level <= RECORDS - 1"),
+         "params leave without their row": Edit(
+            STATISTICS, "params.source.ready.eq(complete)", "params.source.ready.eq(1)")},
+        dict(lanes=4), depth=1, bug_depth=40, quick=True,
     ),
     Proof(
         "requantize_stream", "beats stay until taken, none lost or doubled", "full, 1 lane",
@@ -264,11 +268,13 @@ STREAMS = [
         dict(data_width=16, lanes=lanes),
     ) for lanes in (1, 2)),
     *(Proof(
-        f"fifo_{name}", "order, room and level of the queues", "depth 4", "pipelines:FifoStreams", "pdr",
+        f"{kind}_{registers}", f"order, room and level of {whose} queues", f"depth 4, {registers} output registers",
+        "pipelines:FifoStreams", "pdr",
         {"a neighbour writes without room": Edit(
             "formal/pipelines.py", "room = dut.sink.ready\n", "room = Constant(1)\n")},
-        dict(depth=4, buffered=name == "buffered"),
-    ) for name in ("plain", "buffered")),
+        dict(own=kind == "queue", depth=4, registers=registers),
+    ) for kind, whose, registers in (("fifo", "the DMA's", 0), ("fifo", "the DMA's", 1), ("queue", "the core's", 0),
+                                     ("queue", "the core's", 1), ("queue", "the core's", 2))),
     Proof(
         "reader_fifo", "a burst never overflows the FIFO behind the bus", "bursts of 2", "pipelines:DmaStreams", "pdr",
         {"bursts begin without room": Edit(
@@ -283,11 +289,10 @@ STREAMS = [
         dict(write=True, burst_length=2), depth=1, edits=(Edit(DMA, "EARLY = 4", "EARLY = 1"),), quick=True,
     ),
     Proof(
-        "core_stream", "the core's source keeps the rules; rows fork and join in step, no sum is lost",
+        "core_stream", "the core's source keeps the rules; each beat that enters is stored",
         "full datapath, 2 lanes, N to 8", "pipelines:CoreStreams", "induction",
-        {"a record goes to one queue only": Edit(
-            CORE, "exp_queue.sink.valid.eq(statistics.record.valid & constants_queue.sink.ready)",
-            "exp_queue.sink.valid.eq(statistics.record.valid)")},
+        {"a beat is stored twice when it has to wait": Edit(
+            CORE, "statistics.sink.valid.eq(sink.valid & entry.ready)", "statistics.sink.valid.eq(sink.valid)")},
         dict(lanes=2, max_length=8), depth=1, bug_depth=60, edits=(SLACK,),
     ),
     *(Proof(
@@ -298,7 +303,8 @@ STREAMS = [
             REQUANTIZE, "source.valid.eq(valid)", "source.valid.eq(valid & ce)")),
         ("normalizer", {}, Edit(NORMALIZER, "source.valid.eq(valid)", "source.valid.eq(valid & ce)")),
         ("exponential", {}, Edit(
-            EXPONENTIAL, "source.valid.eq(valid & sums.ready)", "source.valid.eq(valid & ce)")),
+            EXPONENTIAL, "buffer.source.connect(source)",
+            "buffer.source.connect(source, omit={'valid'}), source.valid.eq(buffer.source.valid & source.ready)")),
         ("row_constants", {}, Edit(ROW_CONSTANTS, "divider.done & whole)", "divider.done & whole & source.ready)")),
         ("unpack", dict(data_width=32, lanes=1, length_bits=11), Edit(
             GEARBOX, "source.valid.eq(sink.valid)", "source.valid.eq(sink.valid & source.ready)", 2)),

@@ -372,11 +372,12 @@ TARGETS = {"core": CoreTarget, "peripheral": PeripheralTarget}
 # Prefix of a register's name, the longest first, to the unit it belongs to.
 UNITS = {
     "statistics_params": "queues",
+    "statistics_queue": "queues",
+    "statistics_exp_queue": "queues",
     "statistics": "Statistics",
     "row_buffer": "row buffer",
-    "constants_queue": "queues",
-    "exp_queue": "queues",
-    "sum_queue": "queues",
+    "exp_sum_queue": "queues",
+    "constants_params": "queues",
     "row_queue": "queues",
     "exp_buffer": "exp buffer",
     "exp": "ExpPass",
@@ -402,8 +403,9 @@ UNITS = {
 
 
 def memory_names(verilog):
-    """Dict of a memory's name to that of the unit whose port it is on: LiteX calls queues' memories `storage_<n>`."""
-    ports = re.findall(r"^assign (\w+?)_(?:wrport|rdport)_dat_r = (\w+?)(?:_dat\d|\[\w+\]);", verilog, flags=re.M)
+    """Dict of a memory's name to that of the unit whose port it is on: queues' memories have only a number."""
+    port = r"^assign (\w+?)_(?:wrport|rdport|read_port)_dat_r = (\w+?)(?:_dat\d|\[\w+\]);"
+    ports = re.findall(port, verilog, flags=re.M)
     return {memory: unit for unit, memory in ports}
 
 

@@ -121,7 +121,7 @@ class Examination:
 
     def _resets(self, dut):
         # One at a time, and then all in one run: what a reset leaves behind may add up.
-        few, many = (mixed_rows(dut, CONFIG, count, seed=99, edges=False) for count in (60, 200))
+        few, many = (mixed_rows(dut, CONFIG, count, seed=99, edges=False) for count in (120, 300))
         for rows, at in (*((few, [cycle]) for cycle in RESETS), (many, list(RESETS))):
             self._try("resets", dut, rows, run_resets, reset_at=at, stall=STALLS["random stalls"], seed=at[0])
 

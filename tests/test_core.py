@@ -222,7 +222,7 @@ BUGS = {
     "pass 2 takes a beat too many": (
         "if (@)", "(normalizer_beat1 < normalizer_full_beats)", "normalizer_beat1 <= normalizer_full_beats"),
     "R is not rounded": ("{constants_total, 2'd0, @}", "constants_sum_shift_shifted[32:1]", "32'd0"),
-    "R is not saturated": ("(@ ? 18'd262143", "(constants_full | (constants_quotient >= 19'd262144))", "1'd0"),
+    "R is one too large": ("constants_source_payload_gain = @;", "constants_quotient", "constants_quotient + 1'd1"),
     "the root of a square is too small": (
         "constants_root_bit1 = @;", "(constants_root_shifted1 >= constants_root_trial1)",
         "constants_root_shifted1 > constants_root_trial1"),
@@ -231,28 +231,29 @@ BUGS = {
         "exp_exp2lane1_fall <= (@ * exp_exp2lane1_low);", "exp_exp2lane1_slope", "1'd0"),
     "the distances of one lane do not saturate": ("((@ |", "(exp_exp2lane0_shifted[37:20] != 1'd0)", "1'd0"),
     "B is not rounded": (
-        "constants_product_seed = @;", "(1'd1 <<< (constants_source_source_payload_amount + 2'd2))", "1'd0"),
+        "constants_product_seed = @;", "(1'd1 <<< (constants_source_payload_amount + 2'd2))", "1'd0"),
     "RMSNorm takes off the mean": ("(@ ? {constants_upper", "constants_root_centered", "1'd1"),
     "RMSNorm is not clipped": ("normalizer_out0 <= (@ ? normalizer_difference0 :", "normalizer_carry_d1", "1'd1"),
     "eps is forgotten": ("(constants_variance_stage1[0] ? @ :", "constants_variance_eps", "1'd0"),
     "the row behind one without variance is 0": (
-        "constants_source_source_payload_zero <= @;\n        constants_whole", "1'd0",
-        "constants_source_source_payload_zero"),
+        "constants_source_payload_zero <= @;\n        constants_whole", "1'd0",
+        "constants_source_payload_zero"),
     "the sum of squares goes on": (
         "statistics_running_sum_xx <= @;", "statistics_square_sum_s0_0",
         "statistics_running_sum_xx + statistics_square_sum_s0_0"),
     "the cap does not reach the next beat": ("normalizer_pending <= @;", "normalizer_full[3]", "1'd0"),
     "a maximum at the end is not seen": (
-        "statistics_record_payload_peak_last = @;", "(statistics_running_tail == statistics_running_top)", "1'd0"),
+        "statistics_queue_queue_sink_payload_peak_last = @;", "(statistics_running_tail == statistics_running_top)",
+        "1'd0"),
     "a norm is spelled out as the softmax row before": (
-        "constants_full <= (constants_leave & constants_large);\n"
-        "        constants_source_source_payload_ends <= @;", "1'd0", "constants_source_source_payload_ends"),
+        "if (constants_start) begin\n        constants_source_payload_ends <= @;", "1'd0",
+        "constants_source_payload_ends"),
     "requantization is not rounded": ("requantize_half = (@ >>> 1'd1);", "(1'd1 <<< requantize_shift_d3)", "1'd0"),
     "beta of one lane is not shifted": (
         "requantize_moved0 = (requantize_beta0_in <<< @);", "requantize_beta_shift_d2", "1'd0"),
 }
 # A row's sum is wrong by the nature of these: the core's own self-check must see them as well.
-BREAK_THE_SUM = ["the carry from beat to beat is lost", "the carry from lane to lane is lost", "R is not saturated",
+BREAK_THE_SUM = ["the carry from beat to beat is lost", "the carry from lane to lane is lost", "R is one too large",
                  "the cap does not reach the next beat"]
 
 

@@ -22,12 +22,14 @@ DIVIDERS = {
     "divide_4_by_4": (4, 4, 4),
     "divide_18_by_3": (18, 12, 3),
     "divide_4_by_pairs": (4, 4, 4, 2),
-    "divide_4_by_pair_and_2": (4, 4, 4, 1),
+    "divide_4_by_pair": (4, 4, 2, 2),
+    "divide_4_at_once": (4, 8, 4, 4),
+    "divide_4_by_3": (4, 6, 3, 3),
     "divide_gain": (33, 18, 2),     # T * 2^k / S and N * 2^24 / D
-    "divide_mean": (11, 24, 3, 1),  # sum / N, one half
+    "divide_mean": (11, 24, 3, 3),  # sum / N, one half
 }
 ROOTS = {"root_6_by_1": (6, 1), "root_6_by_2": (6, 2), "root_6_by_3": (6, 3), "root_18": (18, 2)}
-PRODUCTS = {"product_5": (5, 1, 3), "product_6": (4, 2, 3), "product_9": (5, 3, 2), "product_core": (48, 2, 9)}
+PRODUCTS = {"product_5": (5, 1, 3), "product_6": (4, 2, 3), "product_core": (48, 2, 9)}
 SHIFTS = {
     "shift_9": (9, 1, 8),
     "shift_9_most_5": (9, 1, 5),
@@ -81,16 +83,18 @@ class Digits(LiteXModule):
         self.dut = dut = DigitProduct(factor_bits, digit_bits, bits + factor_bits + 1)
         self.product = dut.product
         left, rest, turn = Signal(max=digits + 1), Signal(bits), Signal()
+        seed = Signal(factor_bits)
         self.comb += [
-            dut.load.eq(self.start),
-            dut.seed.eq(self.seed),
-            dut.strobe.eq((left != 0) & turn),
+            dut.seed.eq(seed),
+            dut.strobe.eq((left != 0) & turn & ~dut.load),
             dut.digit.eq(rest[-digit_bits:]),
         ]
         self.sync += [
             turn.eq(~turn),
+            dut.load.eq(self.start),
             If(dut.strobe, left.eq(left - 1), rest.eq(rest << digit_bits), self.done.eq(left == 1)),
-            If(self.start, left.eq(digits), rest.eq(self.digits), dut.factor.eq(self.factor), self.done.eq(0)),
+            If(self.start, left.eq(digits), rest.eq(self.digits), self.done.eq(0),
+               seed.eq(self.seed), dut.factor.eq(self.factor)),
         ]
 
 
@@ -149,7 +153,8 @@ def check_divider(name, high, low, divisor, stall=None, seed=0):
 
 @pytest.mark.parametrize("name", [n for n in DIVIDERS if DIVIDERS[n][0] == 4])
 def test_divider_exhaustively(name):
-    table = np.array([(h, lo, d) for d in range(1, 16) for h in range(d) for lo in range(16)], np.uint64)
+    bits = DIVIDERS[name][1]
+    table = np.array([(h, lo, d) for d in range(1, 16) for h in range(d) for lo in range(1 << bits)], np.uint64)
     for seed, stall in enumerate(STALLS):
         check_divider(name, *table.T, stall, seed)
 
@@ -180,8 +185,8 @@ def test_divider_refuses_steps_that_do_not_divide():
         Divider(8, 20, 3)
 
 
-def test_divider_refuses_more_pairs_than_steps():
-    with pytest.raises(ValueError, match="pairs is 2; good: 0 to 1 with 3 steps"):
+def test_divider_refuses_bits_together_that_do_not_divide_steps():
+    with pytest.raises(ValueError, match="together is 2; good: a divider of steps = 3"):
         Divider(8, 21, 3, 2)
 
 
@@ -240,6 +245,11 @@ def test_digit_product(name):
     for trial, stall in enumerate(STALLS):
         got, _ = run(DigitProduct, name, {"factor": factor, "seed": seed, "digits": number}, stall, trial)
         assert got["product"] == expected, f"{name}, seed {trial}"
+
+
+def test_product_refuses_digits_of_3_bits():
+    with pytest.raises(ValueError, match="digit_bits is 3; good: 1 or 2"):
+        DigitProduct(8, 3, 16)
 
 
 # Shift -------------------------------------------------------------------------------------------------------

@@ -146,23 +146,13 @@ STALLS = {
 }
 
 
-class Queued(LiteXModule):
-    """ExpPass with the queue of sums behind it, as in the core."""
-
-    def __init__(self, config):
-        self.unit = unit = ExpPass(config)
-        self.queue = queue = stream.SyncFIFO([("total", config.exp_sum_bits)], 2)
-        self.sink, self.record, self.source, self.sums = unit.sink, unit.record, unit.source, queue.source
-        self.comb += unit.sums.connect(queue.sink)
-
-
 @functools.cache
 def exp_pass(name):
     config = PASS_CONFIGS[name]
-    module = Queued(config)
-    dut = StreamDut(module, {"sink": module.sink, "record": module.record},
-                    {"source": module.source, "sums": module.sums}, name="exp_pass")
-    return config, dut, module.unit
+    unit = ExpPass(config)
+    dut = StreamDut(unit, {"sink": unit.sink, "record": unit.record}, {"source": unit.source, "sums": unit.sums},
+                    name="exp_pass")
+    return config, dut, unit
 
 
 def rows_of(rng, config, count):
@@ -224,5 +214,11 @@ def test_pass_latency_and_rate(name):
     assert np.array_equal(np.diff(accepted), np.ones(len(accepted) - 1))
     assert np.array_equal(result["source"].cycles, accepted + unit.latency)
     assert np.array_equal(result.accepted["record"], accepted[last])
-    # The queue of sums takes one more cycle.
-    assert np.array_equal(result["sums"].cycles, accepted[last] + unit.sum_latency + 1)
+    assert np.array_equal(result["sums"].cycles, accepted[last] + unit.sum_latency)
+
+
+def test_pass_refuses_a_buffer_that_a_row_cannot_wait_in():
+    config = LiteNormConfig(lanes=4, max_length=64)
+    ExpPass(config, depth=26)
+    with pytest.raises(ValueError, match="depth is 25; good: at least 26"):
+        ExpPass(config, depth=25)

@@ -172,11 +172,11 @@ def test_outcomes_of_known_upsets(core):
     # The fraction that is carried from beat to beat: it makes the row's sum.
     assert "row_error" in ends("normalizer_fraction", 11)
     # A row too many or too few in a queue.
-    assert "row_error" in ends("exp_buffer_fifo_consume", 0)
+    assert "row_error" in ends("exp_buffer_queue_read_port_adr", 0)
 
 
 def test_a_hang_is_found_and_a_reset_ends_it(core):
-    e = element(core, "row_buffer_fifo_level0")
+    e = element(core, "row_buffer_queue_level")
     outcomes = {core.upset(Upset(w, e, 0, 0, cycle)) for w in range(3) for cycle in range(0, core.cycles[w], 3)}
     assert Outcome("hung", "reset") in outcomes
     assert not [o for o in outcomes if o.recovery == "broken"]
@@ -184,7 +184,7 @@ def test_a_hang_is_found_and_a_reset_ends_it(core):
 
 def test_a_peripheral_always_ends_a_job(peripheral):
     """Upsets that hang the core end its job with an error code."""
-    e = element(peripheral, "row_buffer_fifo_level0")
+    e = element(peripheral, "row_buffer_queue_level")
     kinds = [peripheral.upset(Upset(w, e, 0, 0, cycle)).kind for w in range(3) for cycle in range(10, 200, 6)]
     assert "row_error" in kinds and "hung" not in kinds
 

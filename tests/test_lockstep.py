@@ -133,8 +133,8 @@ CAUGHT = {
     "x_in_ready": (UnknownValueError, "sink_ready is X", unknown("sink_ready")),
     "x_in_pulse": (UnknownValueError, "row_error is X", unknown("row_error")),
     "x_in_memory": (UnknownValueError, "is X", (
-        "if (row_buffer_fifo_wrport_we)\n",
-        "if ((row_buffer_fifo_wrport_we & (row_buffer_fifo_wrport_adr != 2'd3)))\n")),
+        "if (row_buffer_queue_write_port_we)\n",
+        "if ((row_buffer_queue_write_port_we & (row_buffer_queue_write_port_adr != 2'd3)))\n")),
 }
 
 

@@ -13,7 +13,7 @@ from migen import *
 
 from litenorm.accel import LiteNormConfig, model
 from litenorm.accel.rows import row_params
-from litenorm.accel.statistics import Statistics
+from litenorm.accel.statistics import RECORDS, Statistics
 from litenorm.sim.verilated import Stall, StreamDut
 
 CONFIGS = {
@@ -25,8 +25,9 @@ CONFIGS = {
 }
 STALLS = {
     "none": {},
-    "random": {"sink": 0.3, "source": 0.3, "record": 0.3},
-    "slow record": {"record": Stall(0.9, burst=40)},
+    "random": {"sink": 0.3, "source": 0.3, "record": 0.3, "exp_record": 0.3},
+    "slow record": {"record": Stall(0.9, burst=200)},
+    "slow exp_record": {"exp_record": Stall(0.9, burst=200), "record": 0.3},
     "slow source": {"source": Stall(0.6, burst=20), "record": 0.5},
 }
 
@@ -38,6 +39,9 @@ class Buffered(LiteXModule):
         self.unit = unit = Statistics(config)
         self.fifo = fifo = stream.SyncFIFO([("data", config.lanes * config.input_bits)], 4)
         self.sink, self.record, self.source = unit.sink, unit.record, fifo.source
+        self.sources = {"source": self.source, "record": self.record}
+        if config.has_softmax:
+            self.sources["exp_record"] = unit.exp_record
         self.comb += unit.source.connect(fifo.sink)
 
 
@@ -45,8 +49,7 @@ class Buffered(LiteXModule):
 def statistics(name):
     config = CONFIGS[name]
     module = Buffered(config)
-    dut = StreamDut(module, {"sink": module.sink}, {"source": module.source, "record": module.record},
-                    name="statistics")
+    dut = StreamDut(module, {"sink": module.sink}, module.sources, name="statistics")
     return config, dut, module.unit.latency
 
 
@@ -83,13 +86,17 @@ def test_records_equal_the_model(name, stall):
     rng = np.random.default_rng(seed)
     rows = random_rows(rng, config, 400)
     beats, params = packets(rng, dut, config, rows)
-    result = dut.run({"sink": beats}, stall=STALLS[stall], seed=seed,
-                     expect={"source": len(beats), "record": len(rows)})
+    stalls = {port: how for port, how in STALLS[stall].items() if port in {"sink", *dut.sources}}
+    result = dut.run({"sink": beats}, stall=stalls, seed=seed,
+                     expect={port: len(beats) if port == "source" else len(rows) for port in dut.sources})
     for field in ("data", "first", "last"):
         assert np.array_equal(result["source"].beats[field], beats[field]), field
     record = result["record"]
     for field, values in params.items():
         assert np.array_equal(record.beats[field], values), f"{field}, seed {seed}"
+    if config.has_softmax:
+        for field in result["exp_record"].port.widths:
+            assert np.array_equal(result["exp_record"].beats[field], record.beats[field]), f"{field}, seed {seed}"
     lanes = {field: record.lanes(signed=field in ("top", "sum_x"), field=field)[:, 0]
              for field in ("top", "peak_last", "sum_x", "sum_xx") if field in record.beats.dtype.names}
     assert len(lanes) == 2 * (config.has_softmax + config.has_norm)
@@ -108,20 +115,27 @@ def test_latency(name):
     rng = np.random.default_rng(9)
     rows = random_rows(rng, config, 60)
     beats, _ = packets(rng, dut, config, rows)
-    result = dut.run({"sink": beats}, expect={"record": len(rows)})
+    result = dut.run({"sink": beats}, expect={port: len(rows) for port in dut.sources if port != "source"})
     accepted = result.accepted["sink"]
+    last = beats["last"] == 1
     assert np.array_equal(np.diff(accepted), np.ones(len(beats) - 1))
     assert np.array_equal(result["source"].cycles, accepted + 1)     # the buffer's cycle
-    assert np.array_equal(result["record"].cycles, accepted[beats["last"] == 1] + latency)
+    assert np.array_equal(result["record"].cycles, accepted[last] + latency)
+    if config.has_softmax:
+        assert np.array_equal(result["exp_record"].cycles, accepted[last] + latency + 1)
 
 
-def test_a_record_that_waits_holds_the_next_row():
-    """Every cycle in which a record waits costs one cycle of beats, and no other does."""
-    config, dut, latency = statistics("4 lanes")
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("port", ["record", "exp_record"])
+def test_rows_enter_while_their_records_have_room(name, port):
+    """Rows of one beat, and records that wait for long: the queue fills up, but for what may be on its way."""
+    config, dut, latency = statistics(name)
+    if port not in dut.sources:
+        return
     rng = np.random.default_rng(10)
-    beats, _ = packets(rng, dut, config, [(np.arange(256), 256)] * 20)      # 64 beats a row
-    result = dut.run({"sink": beats}, stall={"record": 0.5}, seed=10, expect={"record": 20})
-    accepted = result.accepted["sink"]
-    waits = result["record"].cycles - accepted[beats["last"] == 1] - latency
-    assert waits.min() >= 0 and waits.sum() > 0
-    assert accepted[-1] - accepted[0] - (len(beats) - 1) == waits[:-1].sum()
+    beats, _ = packets(rng, dut, config, [(np.arange(1), 1)] * 200)
+    result = dut.run({"sink": beats}, stall={port: Stall(0.97, burst=1000)}, seed=10,
+                     expect={name: 200 for name in dut.sources})
+    taken = np.searchsorted(result[port].cycles, result.accepted["sink"])
+    ahead = np.arange(200) - taken
+    assert RECORDS - latency - 2 <= ahead.max() <= RECORDS + (port == "exp_record")
