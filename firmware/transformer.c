@@ -406,92 +406,80 @@ static void check_softmax_rows(struct run *run, const struct litenorm_job *job, 
 	}
 }
 
-#define HEADS_AHEAD 4u /* softmax jobs that are under way */
-
-/* The rows of one head, of a job for those of all heads. */
-static struct litenorm_job job_of_head(const struct run *run, const struct litenorm_job *all, uint32_t head)
+/* The rows of heads `first` to `last`, the latter not included, of a job for those of all heads. */
+static struct litenorm_job job_of_heads(const struct run *run, const struct litenorm_job *all, uint32_t first,
+                                        uint32_t last)
 {
 	struct litenorm_job job = *all;
 	uint32_t rows = run->block->image->rows;
 
-	job.src = (const uint8_t *)all->src + head * rows * all->src_stride;
-	job.dst = (uint8_t *)all->dst + head * rows * all->dst_stride;
-	job.rows = rows;
+	job.src = (const uint8_t *)all->src + first * rows * all->src_stride;
+	job.dst = (uint8_t *)all->dst + first * rows * all->dst_stride;
+	job.rows = (last - first) * rows;
 	return job;
 }
 
-static int wait_for_head(struct run *run, const struct litenorm_job *all, uint32_t head, const int *tickets)
+/* A ticket for wait_for_softmax(), or a code. */
+static int begin_softmax(struct run *run, const struct litenorm_job *all, uint32_t first, uint32_t last)
+{
+	struct litenorm_job job;
+	int ticket;
+
+	begin(run);
+	job = job_of_heads(run, all, first, last);
+	ticket = run->path->submit != NULL ? run->path->submit(LITENORM_OP_SOFTMAX, &job) : run->path->softmax(&job);
+	end(run, BLOCK_SOFTMAX);
+	return ticket;
+}
+
+static int wait_for_softmax(struct run *run, const struct litenorm_job *all, int ticket)
 {
 	int result;
 
+	if (run->path->submit == NULL)
+		return ticket;
 	begin(run);
-	result = run->path->wait(tickets[head % HEADS_AHEAD], all);
+	result = run->path->wait(ticket, all);
 	end(run, BLOCK_SOFTMAX);
 	return result;
 }
 
-/* Logits and context of each head, and the softmax in between: while the core has some heads, the CPU has others. */
-static int heads_in_turn(struct run *run, const struct litenorm_job *all, const struct block_tensor *logits,
-                         int32_t zero_point)
+#define PARTS 2u
+
+/*
+ * Logits and context of all heads, and the softmax in between. A job has the rows of many heads. With a queue there are
+ * two: while the core has all heads but the last, the CPU computes the logits of that one, and then the others' context.
+ */
+static int heads(struct run *run, const struct litenorm_job *all, const struct block_tensor *logits, int32_t zero_point)
 {
-	const struct litenorm_image *image = run->block->image;
-	int tickets[HEADS_AHEAD];
-	uint32_t head, waited = 0;
-	int result;
+	uint32_t count = run->block->image->heads;
+	const uint32_t from[PARTS + 1] = { 0, run->path->submit != NULL ? count - 1 : count, count };
+	int tickets[PARTS];
+	uint32_t part, head;
 
-	for (head = 0; head < image->heads; head++) {
-		struct litenorm_job job = job_of_head(run, all, head);
-
+	for (part = 0; part < PARTS; part++) {
+		if (from[part] == from[part + 1])
+			continue;
 		begin(run);
-		logits_of_head(run, head);
+		for (head = from[part]; head < from[part + 1]; head++)
+			logits_of_head(run, head);
 		end(run, BLOCK_GEMM);
-		if (head - waited == HEADS_AHEAD) {
-			result = wait_for_head(run, all, waited++, tickets);
-			if (result != LITENORM_OK)
-				return result;
-		}
-		begin(run);
-		tickets[head % HEADS_AHEAD] = run->path->submit(LITENORM_OP_SOFTMAX, &job);
-		end(run, BLOCK_SOFTMAX);
+		tickets[part] = begin_softmax(run, all, from[part], from[part + 1]);
 	}
 	tell(run, LITENORM_STAGE_LOGITS, logits);
-	for (head = 0; head < image->heads; head++) {
-		while (waited <= head) {
-			result = wait_for_head(run, all, waited++, tickets);
-			if (result != LITENORM_OK)
-				return result;
-		}
+	for (part = 0; part < PARTS; part++) {
+		int result;
+
+		if (from[part] == from[part + 1])
+			continue;
+		result = wait_for_softmax(run, all, tickets[part]);
+		if (result != LITENORM_OK)
+			return result;
 		begin(run);
-		context_of_head(run, head, zero_point);
+		for (head = from[part]; head < from[part + 1]; head++)
+			context_of_head(run, head, zero_point);
 		end(run, BLOCK_GEMM);
 	}
-	return LITENORM_OK;
-}
-
-/* The same, one after the other: one job has the rows of all heads. */
-static int heads_at_once(struct run *run, const struct litenorm_job *all, const struct block_tensor *logits,
-                         int32_t zero_point)
-{
-	const struct litenorm_image *image = run->block->image;
-	uint32_t head;
-	int result;
-
-	begin(run);
-	for (head = 0; head < image->heads; head++)
-		logits_of_head(run, head);
-	end(run, BLOCK_GEMM);
-	tell(run, LITENORM_STAGE_LOGITS, logits);
-
-	begin(run);
-	result = run->path->softmax(all);
-	end(run, BLOCK_SOFTMAX);
-	if (result != LITENORM_OK)
-		return result;
-
-	begin(run);
-	for (head = 0; head < image->heads; head++)
-		context_of_head(run, head, zero_point);
-	end(run, BLOCK_GEMM);
 	return LITENORM_OK;
 }
 
@@ -534,10 +522,7 @@ static int attention(struct run *run)
 	};
 	int result;
 
-	if (run->path->submit != NULL)
-		result = heads_in_turn(run, &job, &logits, format.zero_point);
-	else
-		result = heads_at_once(run, &job, &logits, format.zero_point);
+	result = heads(run, &job, &logits, format.zero_point);
 	if (result != LITENORM_OK)
 		return result;
 	check_softmax_rows(run, &job, &format);
