@@ -180,8 +180,10 @@ static inline __attribute__((always_inline)) void submit(unsigned op, const stru
 		                      FIELD(AFFINE_BETA_SHIFT, job->beta_shift));
 	}
 	litenorm_mask_base_write(job->mask_base);
-	litenorm_mask_increment_write(job->mask_increment);
-	litenorm_mask_period_write(job->mask_period);
+	if (job->mask_base != 0) {
+		litenorm_mask_increment_write(job->mask_increment);
+		litenorm_mask_period_write(job->mask_period);
+	}
 	litenorm_control_write(FIELD(CONTROL_START, 1));
 	job_result = LITENORM_RUNNING;
 }
