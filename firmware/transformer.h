@@ -5,6 +5,8 @@
  * @file
  * One quantized transformer block, driven by a workload image (litenorm_image.h, specified in litenorm.nn.block).
  *
+ * transformer.c is the block, attention.c its attention, block_prepare.c checks its image and lays out its memory.
+ *
  * Portable: softmax and LayerNorm are called through a table, so that the core and the C twin do the same work, and
  * time and intermediate tensors go to the caller through hooks. No allocation but from the memory that is given.
  */

@@ -18,7 +18,7 @@ from litenorm.nn import image
 from litenorm.nn.block import STAGES
 from litenorm.nn.testing import random_block, random_input
 
-FILES = ("litenorm_ref.c", "kernels.c", "multiply.c", "transformer.c")
+FILES = ("litenorm_ref.c", "kernels.c", "multiply.c", "transformer.c", "attention.c", "block_prepare.c")
 
 # What main.c does on the SoC: a path, a clock, the stages. The clock ticks at every look: each timed part is one tick.
 SHIM = """
