@@ -154,7 +154,8 @@ static int wait_for_softmax(struct run *run, const struct litenorm_job *all, int
 
 /*
  * Logits and context of all heads, and the softmax in between. A job has the rows of many heads. With a queue there are
- * two: while the core has all heads but the last, the CPU computes the logits of that one, and then the others' context.
+ * two: while the core has all heads but the last, the CPU computes the logits of that one; while the core has that one,
+ * the context of the others.
  */
 static int heads(struct run *run, const struct litenorm_job *all, const struct block_tensor *logits, int32_t zero_point)
 {
