@@ -57,11 +57,12 @@ const char *litenorm_strerror(int result)
 #define UNLOCK(saved) ((void)(saved))
 #endif
 
-/* Written by the interrupt handler, too. */
-static volatile int job_result = LITENORM_OK;
-static litenorm_callback job_callback;
-/* Of the next job, while one runs; the core counts them, too. */
-static uint8_t next_ticket;
+/* One object, of which the address is formed once. */
+static struct {
+	volatile int result; /* of the last job; written by the interrupt handler, too */
+	litenorm_callback callback;
+	uint8_t next_ticket; /* of the next job, while one runs; the core counts them, too */
+} state = { .result = LITENORM_OK };
 
 /* A job that is gone and has no result was lost by an upset. */
 static inline int result_of(uint32_t code)
@@ -71,7 +72,7 @@ static inline int result_of(uint32_t code)
 
 int litenorm_poll(void)
 {
-	if (job_result == LITENORM_RUNNING) {
+	if (state.result == LITENORM_RUNNING) {
 		/* From the look at the core to the result noted: a callback in between may start the next job. */
 		uint32_t status;
 		unsigned enabled = LOCK();
@@ -79,11 +80,11 @@ int litenorm_poll(void)
 		status = litenorm_status_read();
 		if (!GET(STATUS_BUSY, status)) {
 			flush_cpu_dcache();
-			job_result = result_of(GET(STATUS_CODE, status));
+			state.result = result_of(GET(STATUS_CODE, status));
 		}
 		UNLOCK(enabled);
 	}
-	return job_result;
+	return state.result;
 }
 
 static int wait_polls(uint32_t polls)
@@ -105,7 +106,7 @@ int litenorm_abort(void)
 	if (result != LITENORM_RUNNING)
 		return result;
 	litenorm_reset();
-	job_result = LITENORM_ERR_STUCK;
+	state.result = LITENORM_ERR_STUCK;
 	return LITENORM_ERR_STUCK;
 }
 
@@ -135,11 +136,11 @@ int litenorm_init(void)
 	litenorm_set_callback(NULL);
 	(void)litenorm_set_window(0, UINT32_MAX);
 	if (GET(STATUS_BUSY, litenorm_status_read()))
-		job_result = LITENORM_RUNNING;
+		state.result = LITENORM_RUNNING;
 	(void)litenorm_abort();
-	job_result = GET(STATUS_BUSY, litenorm_status_read()) ? LITENORM_ERR_STUCK : LITENORM_OK;
+	state.result = GET(STATUS_BUSY, litenorm_status_read()) ? LITENORM_ERR_STUCK : LITENORM_OK;
 	litenorm_ev_pending_write(litenorm_ev_pending_read());
-	return job_result;
+	return state.result;
 }
 
 int litenorm_start(unsigned op, const struct litenorm_job *job)
@@ -149,13 +150,13 @@ int litenorm_start(unsigned op, const struct litenorm_job *job)
 	if (!fits(op, job))
 		return LITENORM_ERR_BAD_PARAMETER;
 	/* The last job's interrupt, when it could not be taken so far: it must not be taken for this job's. */
-	if (job_callback != NULL && litenorm_ev_pending_read())
+	if (state.callback != NULL && litenorm_ev_pending_read())
 		litenorm_isr();
-	if (job_result == LITENORM_RUNNING) /* started by that callback */
+	if (state.result == LITENORM_RUNNING) /* started by that callback */
 		return LITENORM_ERR_BUSY;
-	next_ticket = (uint8_t)(GET(STATUS_ENDED, litenorm_status_read()) + 1);
+	state.next_ticket = (uint8_t)(GET(STATUS_ENDED, litenorm_status_read()) + 1);
 	write_job(op, job);
-	job_result = LITENORM_RUNNING;
+	state.result = LITENORM_RUNNING;
 	return LITENORM_OK;
 }
 
@@ -171,11 +172,11 @@ int litenorm_submit(unsigned op, const struct litenorm_job *job)
 	enabled = LOCK();
 	status = litenorm_status_read();
 	if (!GET(STATUS_BUSY, status))
-		next_ticket = (uint8_t)GET(STATUS_ENDED, status);
+		state.next_ticket = (uint8_t)GET(STATUS_ENDED, status);
 	if (!GET(STATUS_FULL, status)) {
-		ticket = next_ticket++;
+		ticket = state.next_ticket++;
 		write_job(op, job);
-		job_result = LITENORM_RUNNING;
+		state.result = LITENORM_RUNNING;
 	}
 	UNLOCK(enabled);
 	return ticket;
@@ -207,6 +208,8 @@ uint32_t litenorm_timeout(const struct litenorm_job *job)
 	return cycles < UINT32_MAX ? (uint32_t)cycles : UINT32_MAX;
 }
 
+#define SHORT_POLLS 256u
+
 static __attribute__((noinline)) int run_by_parts(unsigned op, const struct litenorm_job *job)
 {
 	int result = litenorm_start(op, job);
@@ -214,37 +217,47 @@ static __attribute__((noinline)) int run_by_parts(unsigned op, const struct lite
 	return result == LITENORM_OK ? litenorm_wait(litenorm_timeout(job)) : result;
 }
 
+static __attribute__((noinline)) int wait_for_all(const struct litenorm_job *job)
+{
+	return litenorm_wait(litenorm_timeout(job));
+}
+
 /* A short job takes less time than what would surround it: here are no calls but the last ones. */
 static inline __attribute__((always_inline)) int run(unsigned op, const struct litenorm_job *job)
 {
-	uint32_t first, bytes, status, polls, i;
+	const volatile uint32_t *first, *last;
+	uint32_t dst, bytes, status, polls, i;
 
-	if (job_callback != NULL || job_result == LITENORM_RUNNING)
+	if ((state.callback != NULL) | (state.result == LITENORM_RUNNING))
 		return run_by_parts(op, job);
 	if (!fits(op, job))
 		return LITENORM_ERR_BAD_PARAMETER;
 	write_job(op, job);
-	job_result = LITENORM_RUNNING;
+	state.result = LITENORM_RUNNING;
 	/* While the core works. What is thrown out now stays out: until the end nothing here touches the output. */
-	first = (uint32_t)(uintptr_t)job->dst;
+	dst = (uint32_t)(uintptr_t)job->dst;
 	bytes = few_lines(op, job);
+	if (bytes == 0)
+		return wait_for_all(job);
+	first = evictor(dst);
+	last = evictor(dst + bytes - 1);
 	for (i = 0; i < bytes; i += CACHE_LINE)
-		evict(first + i);
-	polls = litenorm_timeout(job) / POLL_CYCLES + 1;
-	do {
+		(void)*evictor(dst + i);
+	(void)*last;
+	/* Unrolled, an access follows the other sooner, and so the last one the end of the job. */
+#pragma GCC unroll 8
+	for (polls = 0; polls < SHORT_POLLS; polls++) {
 		status = litenorm_status_read();
-		if (!GET(STATUS_BUSY, status)) {
-			if (bytes == 0) {
-				flush_cpu_dcache();
-			} else if ((first | bytes) % CACHE_LINE != 0) {
-				/* Lines that hold other data, too, may be back. */
-				evict(first);
-				evict(first + bytes - 1);
-			}
-			return job_result = result_of(GET(STATUS_CODE, status));
-		}
-	} while (polls--);
-	return litenorm_wait(0);
+		if (GET(STATUS_BUSY, status))
+			continue;
+		/* They may hold other data, too, and be back; most often they are not, and this takes no time. */
+		(void)*first;
+		(void)*last;
+		if (GET(STATUS_CODE, status) == LITENORM_STATUS_OK)
+			return state.result = LITENORM_OK;
+		return state.result = result_of(GET(STATUS_CODE, status));
+	}
+	return wait_for_all(job);
 }
 
 int litenorm_softmax(const struct litenorm_job *job)
@@ -268,8 +281,8 @@ void litenorm_isr(void)
 
 	litenorm_ev_pending_write(litenorm_ev_pending_read());
 	result = litenorm_poll();
-	if (result != LITENORM_RUNNING && job_callback != NULL)
-		job_callback(result);
+	if (result != LITENORM_RUNNING && state.callback != NULL)
+		state.callback(result);
 }
 
 void litenorm_set_callback(litenorm_callback callback)
@@ -280,7 +293,7 @@ void litenorm_set_callback(litenorm_callback callback)
 #ifdef LITENORM_INTERRUPT
 	irq_setmask(irq_getmask() & ~(1u << LITENORM_INTERRUPT));
 #endif
-	job_callback = callback;
+	state.callback = callback;
 	if (callback == NULL)
 		return;
 	litenorm_ev_pending_write(litenorm_ev_pending_read());

@@ -33,13 +33,13 @@
 #define CACHE_IS_DIRECT 0
 #endif
 
-/* Throw the line of a byte of main_ram out of the cache. */
-static inline void evict(uint32_t address)
+/** A load from here throws the line of this byte of main_ram out of the cache. */
+static inline const volatile uint32_t *evictor(uint32_t address)
 {
-	(void)*(const volatile uint32_t *)(uintptr_t)((address & ~(CACHE_LINE - 1)) ^ CACHE_SPAN);
+	return (const volatile uint32_t *)(uintptr_t)((address & ~(CACHE_LINE - 1)) ^ CACHE_SPAN);
 }
 
-/* Bytes of a job's output when it is so small that throwing out its lines takes less than to flush the cache; else 0. */
+/** Bytes of a job's output when it is so small that throwing out its lines takes less than to flush the cache; else 0. */
 static inline uint32_t few_lines(unsigned op, const struct litenorm_job *job)
 {
 	uint32_t row = litenorm_packed_stride(job->length, litenorm_output_bytes(job, op));

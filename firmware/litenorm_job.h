@@ -75,6 +75,16 @@ enum litenorm_result {
 	LITENORM_ERR_LOCKED = -69,
 };
 
+/*
+ * On a RISC-V CPU a job begins where a line of 32 bytes in the data cache does: all that the driver reads for a softmax
+ * without a mask is in one line, wherever the job is, and a job that was just written is not in the cache.
+ */
+#if defined(__GNUC__) && defined(__riscv)
+#define LITENORM_JOB_ALIGNED __attribute__((aligned(32)))
+#else
+#define LITENORM_JOB_ALIGNED
+#endif
+
 /**
  * One job: `rows` rows of `length` elements, read from `src`, written to `dst`. Zeroed fields are the defaults.
  *
@@ -85,8 +95,7 @@ enum litenorm_result {
  * with mask_base 1, mask_increment 1, mask_period T; padded to n valid keys with mask_base n, mask_increment 0. Texts
  * with different n are a job each, which the queue takes (litenorm_submit()).
  */
-struct litenorm_job {
-	/* What every softmax reads comes first, and in one line of a cache more often than not. */
+struct LITENORM_JOB_ALIGNED litenorm_job {
 	const void *src;           /**< s8 or s16 [rows][length], see `input`; word aligned */
 	void *dst;                 /**< codes [rows][length]; word aligned; element size: litenorm_output_bytes() */
 	uint32_t src_stride;       /**< bytes from row to row, a multiple of the word; 0: packed, rounded up to a word */
