@@ -210,16 +210,20 @@ static __attribute__((noinline)) uint32_t time_call(const struct litenorm_job *j
 	return board_cycles() - started - clock;
 }
 
-/* The cache takes no line for a store: a job that was just written on the stack is read from memory. */
+/*
+ * The cache takes no line for a store: a job that was just written on the stack is read from memory. And an output that
+ * does not begin where a line does shares lines with other data.
+ */
 static uint32_t time_call_with_new_job(const struct litenorm_job *from, int *result)
 {
 	struct litenorm_job job = *from;
 
+	job.dst = (uint8_t *)from->dst + LITENORM_WORD_BYTES;
 	throw_out(&job, sizeof(job));
 	return time_call(&job, result);
 }
 
-/* The least that a job costs: with the job in the data cache, and not. The rest is in the caches in the last run. */
+/* The least that a job costs, and more than that. All else is in the caches in the last run. */
 static void bench_calls(void)
 {
 	static const struct {

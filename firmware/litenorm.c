@@ -70,6 +70,15 @@ static inline int result_of(uint32_t code)
 	return code == LITENORM_PENDING ? LITENORM_ERR_SELF_CHECK : -(int)code;
 }
 
+/* VexRiscv begins to flush before it knows whether the branch before it is taken: that must not be near. */
+static inline void flush_cache(void)
+{
+#ifdef __riscv
+	__asm__ volatile("nop\n\tnop\n\tnop");
+#endif
+	flush_cpu_dcache();
+}
+
 int litenorm_poll(void)
 {
 	if (state.result == LITENORM_RUNNING) {
@@ -79,7 +88,7 @@ int litenorm_poll(void)
 
 		status = litenorm_status_read();
 		if (!GET(STATUS_BUSY, status)) {
-			flush_cpu_dcache();
+			flush_cache();
 			state.result = result_of(GET(STATUS_CODE, status));
 		}
 		UNLOCK(enabled);
@@ -193,7 +202,7 @@ int litenorm_wait_for(int ticket, uint32_t timeout)
 		uint32_t code = litenorm_codes_read() >> shift & ((1u << CSR_LITENORM_STATUS_CODE_SIZE) - 1);
 
 		if (code != LITENORM_PENDING) {
-			flush_cpu_dcache();
+			flush_cache();
 			return -(int)code;
 		}
 	} while (polls--);

@@ -23,6 +23,7 @@
 #define BUFFER_BYTES (ROWS * (2 * LITENORM_REF_MAX_LENGTH > STRIDE_BYTES ? 2 * LITENORM_REF_MAX_LENGTH : STRIDE_BYTES))
 #define CANARY       0x5a
 #define CANARY_BYTES 64u
+#define CACHE_LINE   32u
 
 /** What the rows of a job are read from, */
 extern uint8_t selftest_input[BUFFER_BYTES];

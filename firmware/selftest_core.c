@@ -27,20 +27,28 @@ static int (*const twin_op[])(const struct litenorm_job *) = {
 	[LITENORM_OP_RMSNORM] = litenorm_ref_rmsnorm,
 };
 
-/* Runs the job on both; 1 when both wrote the same bytes and nothing between and behind the rows. */
-static int same(unsigned op, struct litenorm_job job)
+/*
+ * Runs the job on both, with its rows so many bytes behind the begin of the buffers; 1 when both wrote the same bytes and
+ * nothing before, between and behind the rows.
+ */
+static int same_at(uint32_t offset, unsigned op, struct litenorm_job job)
 {
 	uint32_t packed = litenorm_packed_stride(job.length, litenorm_output_bytes(&job, op));
-	uint32_t bytes = job.rows * (job.dst_stride ? job.dst_stride : packed) + CANARY_BYTES;
+	uint32_t bytes = offset + job.rows * (job.dst_stride ? job.dst_stride : packed) + CANARY_BYTES - CACHE_LINE;
 	int core, twin;
 
 	memset(selftest_from_core, CANARY, bytes);
 	memset(selftest_from_twin, CANARY, bytes);
-	job.dst = selftest_from_twin;
+	job.dst = selftest_from_twin + offset;
 	twin = twin_op[op](&job);
-	job.dst = selftest_from_core;
+	job.dst = selftest_from_core + offset;
 	core = core_op[op](&job);
 	return core == LITENORM_OK && twin == LITENORM_OK && !memcmp(selftest_from_core, selftest_from_twin, bytes);
+}
+
+static int same(unsigned op, struct litenorm_job job)
+{
+	return same_at(0, op, job);
 }
 
 unsigned selftest_any_op(void)
@@ -175,6 +183,13 @@ static void test_rows_in_memory(void)
 
 		job = selftest_plain_job(2, LITENORM_MAX_LENGTH);
 		selftest_report("longest_row", names[op], same(op, job));
+
+		/* Short rows that share their lines of the cache with other data. */
+		for (ok = 1, i = 0; i < CACHE_LINE; i += LITENORM_WORD_BYTES) {
+			job = selftest_plain_job(1 + i % 3, SOME_ROW);
+			ok &= same_at(i, op, job);
+		}
+		selftest_report("lines", names[op], ok);
 	}
 }
 
