@@ -98,8 +98,8 @@ def test_softmax_of_many_heads_takes_two_jobs_time():
     assert report.cycles["accel"]["softmax"] <= 3000
 
 
-# Clock cycles of a call of the driver for one row of 64 elements, from before it to after it, with warm caches: of a job
-# that is in the data cache, and of one that was just written on the stack and is not, and whose output is not aligned.
+# Clock cycles of a call of the driver for one row of 64 elements, from before it to after it, with warm caches: for a
+# job in the data cache, and for one that was just written on the stack, is not in the cache, and has its output unaligned.
 CALLS = {("s8", 8): (199, 212), ("s16", 8): (215, 228), ("s8", 16): (225, 238), ("s16", 16): (231, 244)}
 
 
