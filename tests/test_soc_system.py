@@ -99,7 +99,7 @@ def test_softmax_of_many_heads_takes_two_jobs_time():
 
 
 # Clock cycles of a call of the driver for one row of 64 elements, from before it to after it, with warm caches: for a
-# job in the data cache, and for one that was just written on the stack, is not in the cache, and has its output unaligned.
+# job in the data cache, and for one that was just written on the stack, so not in the cache, with its output unaligned.
 CALLS = {("s8", 8): (199, 212), ("s16", 8): (215, 228), ("s8", 16): (225, 238), ("s16", 16): (231, 244)}
 
 
