@@ -39,15 +39,15 @@ class Job(ctypes.Structure):
         ("format", ctypes.c_uint8),
         ("scale_shift", ctypes.c_uint8),
         ("scale_multiplier", ctypes.c_uint16),
-        ("eps", ctypes.c_uint64),
-        ("gamma", ctypes.c_void_p),
-        ("beta", ctypes.c_void_p),
-        ("affine_shift", ctypes.c_uint8),
-        ("beta_shift", ctypes.c_uint8),
-        ("output", ctypes.c_uint8),
         ("mask_base", ctypes.c_uint16),
         ("mask_increment", ctypes.c_uint16),
         ("mask_period", ctypes.c_uint16),
+        ("affine_shift", ctypes.c_uint8),
+        ("beta_shift", ctypes.c_uint8),
+        ("output", ctypes.c_uint8),
+        ("gamma", ctypes.c_void_p),
+        ("beta", ctypes.c_void_p),
+        ("eps", ctypes.c_uint64),
     ]
 
 

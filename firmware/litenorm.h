@@ -22,8 +22,8 @@
  * once, before it says so: what the CPU reads from `dst` then is what the core wrote. What the CPU reads from `dst`
  * while the job runs may be old. Do not write to `src`, `gamma` and `beta` before the job has ended.
  *
- * On a SoC without the core the functions exist too and return LITENORM_ERR_NO_CORE; litenorm_ref.h has the same
- * operations in C.
+ * On a SoC without the core the functions exist too and return LITENORM_ERR_NO_CORE (litenorm_absent.c); litenorm_ref.h
+ * has the same operations in C.
  */
 
 #ifndef LITENORM_H
@@ -135,7 +135,8 @@ void litenorm_reset(void);
 uint32_t litenorm_timeout(const struct litenorm_job *job);
 
 /**
- * Be called when the last of all jobs has ended, by interrupt; NULL: no longer. Attaches litenorm_isr() to the SoC's interrupt table.
+ * Be called when the last of all jobs has ended, by interrupt; NULL: no longer. Attaches litenorm_isr() to the SoC's
+ * interrupt table.
  *
  * litenorm_poll() and litenorm_wait() work as without. The callback may start the next job. On a SoC without interrupts
  * it is called when firmware calls litenorm_isr(). An upset of the interrupt's enable bit loses it: where that matters,

@@ -75,6 +75,16 @@ enum litenorm_result {
 	LITENORM_ERR_LOCKED = -69,
 };
 
+/*
+ * On a RISC-V CPU a job begins where a line of 32 bytes in the data cache does: all that the driver reads for a softmax
+ * without a mask is in one line, wherever the job is, and a job that was just written is not in the cache.
+ */
+#if defined(__GNUC__) && defined(__riscv)
+#define LITENORM_JOB_ALIGNED __attribute__((aligned(32)))
+#else
+#define LITENORM_JOB_ALIGNED
+#endif
+
 /**
  * One job: `rows` rows of `length` elements, read from `src`, written to `dst`. Zeroed fields are the defaults.
  *
@@ -85,7 +95,7 @@ enum litenorm_result {
  * with mask_base 1, mask_increment 1, mask_period T; padded to n valid keys with mask_base n, mask_increment 0. Texts
  * with different n are a job each, which the queue takes (litenorm_submit()).
  */
-struct litenorm_job {
+struct LITENORM_JOB_ALIGNED litenorm_job {
 	const void *src;           /**< s8 or s16 [rows][length], see `input`; word aligned */
 	void *dst;                 /**< codes [rows][length]; word aligned; element size: litenorm_output_bytes() */
 	uint32_t src_stride;       /**< bytes from row to row, a multiple of the word; 0: packed, rounded up to a word */
@@ -96,15 +106,15 @@ struct litenorm_job {
 	uint8_t format;            /**< softmax: LITENORM_FORMAT_... of the output */
 	uint8_t scale_shift;       /**< softmax: 0 to 31; an LSB is scale_multiplier * 2^(-9 - scale_shift) octaves, */
 	uint16_t scale_multiplier; /**< softmax: which is scale * log2(e) for exp(scale * x) */
-	uint64_t eps;              /**< norms: round(eps * n^2) for n valid elements, eps in LSB^2 of x; below 2^51 */
-	const int16_t *gamma;      /**< norms: s16 [length], word aligned; NULL: no gamma and beta, output s16 Q5.10 */
-	const int16_t *beta;       /**< norms: s16 [length], word aligned; with gamma only */
-	uint8_t affine_shift;      /**< norms: 0 to 31: out = clip((y * gamma + (beta << beta_shift) + half) >> shift) */
-	uint8_t beta_shift;        /**< norms: 0 to 15 */
-	uint8_t output;            /**< norms, with gamma: LITENORM_OUTPUT_S8 or LITENORM_OUTPUT_S16 */
 	uint16_t mask_base;        /**< valid elements of row 0; 0: all elements of all rows are valid */
 	uint16_t mask_increment;   /**< valid elements of row r: min(length, base + (r mod period) * increment) */
 	uint16_t mask_period;      /**< 0: never restarts */
+	uint8_t affine_shift;      /**< norms: 0 to 31: out = clip((y * gamma + (beta << beta_shift) + half) >> shift) */
+	uint8_t beta_shift;        /**< norms: 0 to 15 */
+	uint8_t output;            /**< norms, with gamma: LITENORM_OUTPUT_S8 or LITENORM_OUTPUT_S16 */
+	const int16_t *gamma;      /**< norms: s16 [length], word aligned; NULL: no gamma and beta, output s16 Q5.10 */
+	const int16_t *beta;       /**< norms: s16 [length], word aligned; with gamma only */
+	uint64_t eps;              /**< norms: round(eps * n^2) for n valid elements, eps in LSB^2 of x; below 2^51 */
 };
 
 /** Bytes of one input element of `job`. */

@@ -5,6 +5,8 @@
  * @file
  * One quantized transformer block, driven by a workload image (litenorm_image.h, specified in litenorm.nn.block).
  *
+ * transformer.c is the block, attention.c its attention, block_prepare.c checks its image and lays out its memory.
+ *
  * Portable: softmax and LayerNorm are called through a table, so that the core and the C twin do the same work, and
  * time and intermediate tensors go to the caller through hooks. No allocation but from the memory that is given.
  */
@@ -29,13 +31,14 @@ enum block_operation {
 /**
  * Who computes softmax and LayerNorm: both functions return 0 or a code of enum litenorm_result.
  *
- * With `submit` and `wait` (or neither) the softmax of one head runs while the logits of the next are computed.
+ * With `submit` and `wait` (or neither) the softmax of all heads but the last runs while the logits of the last are
+ * computed, and that of the last while the context of the others is: two jobs. Without, all heads are one job.
  */
 struct block_path {
 	const char *name;
 	int (*softmax)(const struct litenorm_job *job);
 	int (*layernorm)(const struct litenorm_job *job);
-	int (*submit)(unsigned op, const struct litenorm_job *job);    /**< a ticket, 0 or above, or a code; 4 at a time */
+	int (*submit)(unsigned op, const struct litenorm_job *job);    /**< a ticket, 0 or above, or a code; 2 at a time */
 	int (*wait)(int ticket, const struct litenorm_job *job);       /**< 0 or a code, also one that submit() gave */
 };
 

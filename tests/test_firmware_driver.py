@@ -115,7 +115,7 @@ def build(folder, with_core):
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-    library = host.build(folder, ("litenorm.c", str(folder / "host.c")), flags=FLAGS)
+    library = host.build(folder, ("litenorm.c", "litenorm_absent.c", str(folder / "host.c")), flags=FLAGS)
     library.litenorm_strerror.restype = ctypes.c_char_p
     for name in ("timeout", "cycles", "rows_done"):
         getattr(library, f"litenorm_{name}").restype = ctypes.c_uint32
