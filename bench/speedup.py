@@ -70,20 +70,22 @@ def draw(cycles):
     from litenorm.bench.plot import bare, label_ends, plt
 
     figure, axes = plt.subplots(1, len(OPERATIONS), sharey=True, figsize=(14, 4.2), layout="constrained")
+    ends = {axis: [] for axis in axes}
     for axis, (op, name) in zip(axes, OPERATIONS.items(), strict=True):
-        own, ends = cycles[op, "accel"], []
+        own = cycles[op, "accel"]
         for path, colour in COLOURS.items():
             if (op, path) in cycles:
                 points = [(n, cycles[op, path][n] / own[n]) for n in own]
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour)
-                ends.append((PATHS[path], points[-1], colour))
+                ends[axis].append((PATHS[path], points[-1], colour))
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.set_xticks(list(own), [f"{n}" for n in own])
         axis.set_xlabel("row length N")
         axis.set_title(name, loc="left", fontsize=11)
         bare(axis)
-        label_ends(axis, ends)
+    for axis in axes:       # the limits of one are those of all
+        label_ends(axis, ends[axis])
     axes[0].set_ylabel("times the cycles of LiteNorm, logarithmic")
     return figure
 
