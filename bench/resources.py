@@ -6,8 +6,8 @@
     python -m litenorm.bench.resources --lanes 4 --size area --max-length 1024
 
 Cores with all operations and formats of their back end. NAND2 equivalents as bench/area.py counts them; of the ECP5,
-what Yosys' synth_ecp5 leaves before placement: bench/fpga.py places, and reports a few LUTs more and the clock. Results
-are kept by a hash of the Verilog.
+what Yosys' synth_ecp5 leaves before placement: bench/fpga.py places, and reports up to a tenth more LUTs, and the
+clock. Results are kept by a hash of the Verilog.
 """
 
 import argparse
@@ -101,6 +101,8 @@ def table_of(results):
 
 def draw(results):
     """The figure: gates, bits of memory and LUTs of each core, one line for each max_length."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
     from litenorm.bench.plot import bare, plt
 
     names = list(dict.fromkeys(name_of(config) for config, *_ in results))
@@ -119,12 +121,15 @@ def draw(results):
                     axis.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=5, linewidth=1.5,
                               label=f"max_length {n}" if serial == results[0][0].serial else None)
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.yaxis.set_minor_locator(NullLocator())
         axis.set_xticks(range(len(names)), [name.replace(", ", ",\n").replace(" lane", "\nlane") for name in names],
                         fontsize=9)
         axis.set_title(title, loc="left", fontsize=11)
         bare(axis, "y")
     axes[0].set_ylabel("of the core alone, logarithmic")
-    axes[1].legend(frameon=False, fontsize=9, loc="upper left")
+    axes[1].legend(frameon=False, fontsize=9, loc="lower right")
     return figure
 
 

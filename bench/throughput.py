@@ -68,6 +68,7 @@ BUSES = {
 SYSTEMS = (*((lanes, BUS) for lanes in c.LANES), *((lanes, "64 bits") for lanes in (4, 16)),
            (LANES, "32 bits, no bursts"))
 SYSTEM_CASES = (("softmax", "tfl_s8"), ("layernorm", "s8"))
+SAME = 0.01
 
 
 # Throughput ------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def throughput_table(results):
 
 
 def system_name(lanes, bus):
-    return f"{lanes} lane{'s' * (lanes > 1)}, {bus}"
+    return f"{lanes} lane{'s' * (str(lanes) != '1')}, {bus}"
 
 
 def system_tables(results):
@@ -214,20 +215,27 @@ def system_tables(results):
 
 
 def draw(results):
-    """The figure of the part `systems`: words per cycle over N."""
+    """The figure of the part `systems`: words per cycle over N. Systems that differ by less than SAME share a line."""
     from litenorm.bench.plot import bare, label_ends, plt
 
     colours = {1: "#56B4E9", 2: "#E69F00", 4: "#009E73", 8: "#0072B2", 16: "#CC79A7"}
     styles = dict(zip(BUSES, ("-", "--", ":"), strict=True))
     figure, axes = plt.subplots(1, len(SYSTEM_CASES), sharey=True, figsize=(13, 4.6), layout="constrained")
     for axis, (op, output) in zip(axes, SYSTEM_CASES, strict=True):
-        ends = []
+        lines = []      # bus, points, the lanes that have them
         for lanes, bus in SYSTEMS:
             points = sorted((r.length, r.words_per_cycle) for r in results
                             if (r.op, r.output, r.lanes, r.bus) == (op, output, lanes, bus))
-            axis.plot(*zip(*points, strict=True), styles[bus], color=colours[lanes], marker="o", markersize=4,
-                      linewidth=1.6)
-            ends.append((system_name(lanes, bus), points[-1], colours[lanes]))
+            same = [line for line in lines if line[0] == bus and np.allclose(line[1], points, rtol=SAME)]
+            if same:
+                same[0][2].append(lanes)
+            else:
+                lines.append((bus, points, [lanes]))
+        ends = []
+        for bus, points, all_lanes in lines:
+            colour = colours[all_lanes[0]]
+            axis.plot(*zip(*points, strict=True), styles[bus], color=colour, marker="o", markersize=4, linewidth=1.6)
+            ends.append((system_name(", ".join(map(str, all_lanes)), bus), points[-1], colour))
         lengths = sorted({r.length for r in results})
         axis.set_xscale("log", base=2)
         axis.set_xticks(lengths, [f"{n}" for n in lengths])
