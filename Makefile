@@ -19,7 +19,7 @@ help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
 	@echo "make test      run all tests"
 	@echo "make lint      run ruff"
-	@echo "make bench     run all benchmarks (area, FPGA, throughput, speed-up, simulation); writes docs/bench.md and its plot"
+	@echo "make bench     run all benchmarks (area, FPGA, throughput, speed-up, simulation); writes docs/bench.md and its plots"
 	@echo "make compare   run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
 	@echo
 	@echo "Verification, the long forms; make test has a short form of each. ARGS=--help lists their options:"

@@ -39,21 +39,30 @@ class Section:
 
 
 SECTIONS = (
-    Section("area", "Area of the parallel back end", "litenorm.bench.area",
-            "NAND2 equivalents by `bench/nand2.lib`, flip-flops included, memories as bits."),
-    Section("serial", "Area of the serial back end", "litenorm.bench.area --serial",
+    Section("resources", "Area of both back ends",
+            "litenorm.bench.resources --plot docs/resources.svg --plot docs/resources.png",
+            "The core alone, with all operations. NAND2 equivalents by `bench/nand2.lib`, flip-flops included, "
+            "memories as bits. ECP5: cells after Yosys' synth_ecp5, before placement.", "resources.svg"),
+    Section("area", "What the checks take", "litenorm.bench.area",
+            "NAND2 equivalents as above. The peripheral: core, engine and bus masters. Its own checks: those of the "
+            "way to memory. A part is what the whole has more than without it."),
+    Section("serial", "Units and options of the serial back end", "litenorm.bench.area --serial",
             "The arithmetic unit: row memory and registers of programmed scale and length are outside. Limit: half of "
             "what two published circuits of 942 and 1199 um2 in 28 nm would be at an assumed 0.49 um2 a gate."),
     Section("fpga", "FPGA", "litenorm.bench.fpga",
             "Yosys and nextpnr, five seeds. The SoC is VexRiscv with 32 KiB of RAM, UART, timer."),
-    Section("throughput", "Words per cycle and latency", "litenorm.bench.throughput",
-            "Both bus masters share one 32-bit Wishbone with bursts; 1.0 is a word read or written in every cycle."),
+    Section("throughput", "Words per cycle and latency",
+            "litenorm.bench.throughput --plot docs/throughput.svg --plot docs/throughput.png",
+            "Both bus masters share one Wishbone, of 32 bits and with bursts if nothing else is said; 1.0 is a word "
+            "read or written in every cycle.", "throughput.svg"),
     Section("speedup", "Cycles a row, beside software",
             "litenorm.bench.speedup --plot docs/speedup.svg --plot docs/speedup.png",
             "On the simulated VexRiscv (standard). CMSIS-NN: its arithmetic in portable C. Lean C: a table of 512 "
-            "bytes and one division a row. Of the software only the C twin gives rows that add up.", "speedup.svg"),
-    Section("layer", "Where a layer's time goes", "litenorm.sim.cli sim --workload layer",
-            "One layer of the small GPT, with the core and with the C twin in its place."),
+            "bytes and one division a row for softmax, a square root and a division a row for LayerNorm. Of the "
+            "software only the C twin gives rows that add up. -: no such function is there.", "speedup.svg"),
+    Section("layer", "Where a layer's time goes",
+            "litenorm.bench.layer --plot docs/layer.svg --plot docs/layer.png",
+            "One layer of the small GPT, with the core and with the C twin in its place.", "layer.svg"),
     Section("dram", "Words per cycle on LiteDRAM's native ports", "litenorm.bench.dram",
             "A copy by the bus masters; reads plus writes over all cycles, refresh included; 1.0 is a word a cycle."),
     Section("simulation", "Speed of simulation", "litenorm.bench.simulation",

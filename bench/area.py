@@ -6,8 +6,9 @@
     python -m litenorm.bench.area --lanes 4
     python -m litenorm.bench.area --serial
 
-Memories (`reg [..] name[0:..]` in the Verilog) are not mapped: their bits are a column of their own. --serial prints
-the arithmetic units of the serial back end, and the cycles per element that a row of 256 elements takes at most.
+Memories, and the large constant tables of the parallel core, are not mapped: their bits are a column of their own.
+--serial prints the arithmetic units of the serial back end, and the cycles per element that a row of 256 elements takes
+at most. What was measured is kept by a hash of the Verilog. Cores of all sizes, side by side: bench/resources.py.
 """
 
 import argparse
@@ -17,17 +18,16 @@ import re
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
-from litex.soc.interconnect import stream
 from rich.console import Console
 from rich.table import Table
 
 from litenorm.accel import LiteNormConfig
-from litenorm.accel.core import ROWS_IN_CORE
+from litenorm.accel.core import core_for
 from litenorm.accel.export import to_verilog, verilog
-from litenorm.accel.rows import row_params
-from litenorm.accel.self_check import RowEntry, SelfCheck
+from litenorm.sim.cache import build_dir, digest, kept
 from litenorm.soc.peripheral import LiteNormPeripheral
 
 LIBRARY = Path(__file__).with_name("nand2.lib")
@@ -42,6 +42,7 @@ dfflegalize -cell $_DFF_P_ x
 opt; dfflibmap -liberty {library}
 abc -liberty {library}
 opt_clean -purge
+dump -n -o {memories} t:$mem_v2
 tee -q -o {report} stat -json -liberty {library}
 """
 
@@ -57,57 +58,70 @@ os._exit(0)
 
 @dataclasses.dataclass(frozen=True)
 class Area:
-    """Area of one netlist: NAND2 equivalents of logic and flip-flops, flip-flops, bits of memory."""
+    """Area of one netlist, or a difference: NAND2 equivalents of logic and flip-flops, flip-flops, bits of memory."""
 
     gates: float
     flip_flops: int
     memory_bits: int
 
-    def __add__(self, other):
-        return Area(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+    def __sub__(self, other):
+        return Area(*(a - b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
 
 
-def memory_bits(text):
-    """Bits of all memories of a Verilog text."""
-    return sum((int(width) + 1) * (int(depth) + 1)
-               for width, depth in re.findall(r"^reg \[(\d+):0\] \w+\[0:(\d+)\];", text, re.M))
+def memory_bits(dump):
+    """Bits of all memories, tables included, of Yosys' dump of the memory cells."""
+    widths, sizes = (map(int, re.findall(rf"parameter \\{name} (\d+)", dump)) for name in ("WIDTH", "SIZE"))
+    return sum(width * size for width, size in zip(widths, sizes, strict=True))
 
 
 def area(text, top, rom=True):
-    """Area of module `top` of the Verilog `text`; rom: large tables become memory, not gates."""
+    """Area of module `top` of the Verilog `text`, kept; rom: large tables become memory, not gates."""
+    options = dict(top=top, library=LIBRARY.name, proc="" if rom else "-norom")
+    script = SCRIPT.format(source="", report="", memories="", **options)
+    key = digest(text, script, LIBRARY.read_bytes(), version("pyosys"))
+    return Area(**kept(build_dir("area"), key, lambda: dataclasses.asdict(_area(text, **options))))
+
+
+def _area(text, **options):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        source, report = folder / "core.v", folder / "stat.json"
+        source, report, memories = folder / "core.v", folder / "stat.json", folder / "memories.il"
         source.write_text(text)
+        (folder / LIBRARY.name).write_bytes(LIBRARY.read_bytes())
         script = folder / "area.ys"
-        script.write_text(SCRIPT.format(source=source, top=top, library=LIBRARY, report=report,
-                                        proc="" if rom else "-norom"))
-        done = subprocess.run([sys.executable, "-c", RUN, script], stdin=subprocess.DEVNULL, text=True,
+        script.write_text(SCRIPT.format(source=source.name, report=report.name, memories=memories.name,
+                                        **options))
+        done = subprocess.run([sys.executable, "-c", RUN, script.name], stdin=subprocess.DEVNULL, text=True, cwd=folder,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode or not report.exists():
-            raise OSError(f"yosys failed: {done.stdout.strip().splitlines()[-1]}")
+            raise OSError(f"yosys failed: {(done.stdout.strip().splitlines() or ['no output'])[-1]}")
         design = json.loads(report.read_text())["design"]
+        bits = memory_bits(memories.read_text())
     cells = design["num_cells_by_type"]
-    return Area(float(design["area"]), cells.get("DFF", 0), memory_bits(text))
+    return Area(float(design["area"]), cells.get("DFF", 0), bits)
 
 
-def core_area(config):
-    """Area of the core of `config`."""
-    return area(verilog(config), "litenorm")
+def core_area(config, checked=True):
+    """Area of the core of `config`. The tables of the serial back end are gates, those of the parallel one memory.
+
+    checked  with the self-check: without, nothing that it reports is used, and synthesis removes it and its queues
+    """
+    rom = not config.serial
+    if checked:
+        return area(verilog(config), "litenorm", rom)
+    core = core_for(config)
+    queue = core.entry.queue
+    core.comb += core.row_error.eq(0)
+    queue.comb += queue.sink.ready.eq(1)
+    ports = [core.row_done, core.row_error, core.constant_row, *core.sink.flatten(), *core.source.flatten()]
+    if config.has_affine:
+        ports += core.weights.flatten()
+    return area(to_verilog(core, ports, "litenorm"), "litenorm", rom)
 
 
 def check_area(config):
-    """Area of the self-check in the core of `config`: the promises, and one or two that compare."""
-    row = stream.Endpoint(stream.EndpointDescription([("data", 1)], row_params(config)))
-    entry = RowEntry(config, row, ROWS_IN_CORE)
-    ports = [entry.beat, entry.last, entry.ready, *row.flatten(), *entry.source.flatten()]
-    total = area(to_verilog(entry, ports, "entry"), "entry")
-    for passed_affine in (False, True) if config.has_affine else (False,):
-        check = SelfCheck(config, passed_affine)
-        ports = [check.beat, check.last, check.data, check.first, check.row_done, check.row_error,
-                 *check.promise.flatten()]
-        total += area(to_verilog(check, ports, "check"), "check")
-    return total
+    """Area of the self-check in the core of `config`: what the core has more than without it."""
+    return core_area(config) - core_area(config, checked=False)
 
 
 def peripheral_area(config, checked=True):
@@ -252,18 +266,22 @@ def main(argv=None):
             return 0
         config = LiteNormConfig(lanes=args.lanes, max_length=args.max_length)
         table = Table(title=f"area of the core, {args.lanes} lanes, max_length {args.max_length}")
-        for column in ("configuration", "NAND2 equivalents", "flip-flops", "bits of memory"):
+        for column in ("configuration", "NAND2 equivalents", "share", "flip-flops", "bits of memory"):
             table.add_column(column, justify="left" if column == "configuration" else "right")
-        rows = [("default", lambda: core_area(config)),
+        rows = [("core", lambda: core_area(config)),
                 ("  of which the self-check", lambda: check_area(config)),
-                ("parity=True", lambda: core_area(dataclasses.replace(config, parity=True))),
+                ("core, parity=True", lambda: core_area(dataclasses.replace(config, parity=True))),
                 ("peripheral without its registers", lambda: peripheral_area(config)),
-                ("  without its checks", lambda: peripheral_area(config, checked=False))]
+                ("  of which its own checks",
+                 lambda: peripheral_area(config) - peripheral_area(config, checked=False))]
         with console.status("synthesis") as status:
             for name, run in rows:
                 status.update(f"synthesis: {name.strip()}")
                 a = run()
-                table.add_row(name, f"{a.gates:,.0f}", f"{a.flip_flops:,}", f"{a.memory_bits:,}")
+                if not name.startswith(" "):
+                    whole = a
+                share = f"{a.gates / whole.gates:.1%}" if name.startswith(" ") else ""
+                table.add_row(name, f"{a.gates:,.0f}", share, f"{a.flip_flops:,}", f"{a.memory_bits:,}")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

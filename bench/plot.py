@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
-"""The plot of `litenorm compare`: largest |sum - 1| over the row length.
+"""The plot of `litenorm compare`, largest |sum - 1| over the row length, and the look of all plots.
 
 A logarithmic axis has no 0, and LiteNorm's value is exactly 0: it has a strip of its own below the axis, marked 0.
 """
 
 import math
-import os
+from pathlib import Path
 
 import matplotlib
 
@@ -15,7 +15,10 @@ matplotlib.use("Agg")       # no display is needed, and none is opened
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter  # noqa: E402
 
+from litenorm.sim.output import check_output, replaced  # noqa: E402
+
 SUFFIXES = (".svg", ".png")
+RC = {"svg.hashsalt": "litenorm", "svg.fonttype": "path"}
 # Colours that stay apart with the common colour deficiencies (Okabe, Ito).
 COLOURS = {"tflite": "#0072B2", "ibert": "#CC79A7", "softermax": "#E69F00", "sole": "#D55E00", "itamax": "#56B4E9",
            "litenorm": "#009E73"}
@@ -65,25 +68,15 @@ def draw(report):
     axis.set_ylabel("largest |sum of a row - 1|, logarithmic")
     axis.set_title(f"Softmax: how far the sum of a row is from 1  ({report.rows} rows of Gaussian logits each)",
                    loc="left", fontsize=11)
-    axis.grid(which="major", color="#dddddd", linewidth=0.8)
-    axis.set_axisbelow(True)
+    bare(axis)
 
     # Labels stand right of the last point, moved apart, each joined to its line.
-    figure.canvas.draw()
-    inverse = axis.transAxes.inverted()
-    heights = [inverse.transform(axis.transData.transform(point))[1] for _, point, _ in labels]
-    for (text, point, colour), height in zip(labels, spread(heights, LABEL_GAP), strict=True):
-        axis.annotate("", point, xytext=(LABEL_AT - 0.01, height), textcoords="axes fraction", annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4})
-        axis.annotate(text, (LABEL_AT, height), xycoords="axes fraction", color="#333333", fontsize=9,
-                      va="center", annotation_clip=False)
+    label_ends(axis, labels, LABEL_AT, LABEL_GAP)
 
     exact = all(value[peer.name, n] == 0 for peer in report.peers if peer.family == "litenorm" for n in lengths)
     zero.set_ylim(-1, 1)
     zero.yaxis.set_major_locator(FixedLocator([0]))
     zero.set_yticklabels(["0"])
-    zero.grid(axis="x", color="#dddddd", linewidth=0.8)
-    zero.set_axisbelow(True)
     if exact:
         zero.plot(lengths, [0] * len(lengths), color=COLOURS["litenorm"], marker=MARKERS["litenorm"], markersize=6,
                   linewidth=2.4)
@@ -95,8 +88,7 @@ def draw(report):
     zero.xaxis.set_minor_locator(NullLocator())
     zero.xaxis.set_major_formatter(ScalarFormatter())
     axis.tick_params(axis="x", which="both", length=0)
-    for each in (axis, zero):
-        each.spines[["top", "right"]].set_visible(False)
+    bare(zero, "x")
     axis.spines["bottom"].set_visible(False)
     # The vertical axis is cut between the two.
     cut = {"marker": [(-1, -0.5), (1, 0.5)], "markersize": 10, "linestyle": "none", "color": "black", "clip_on": False}
@@ -106,20 +98,56 @@ def draw(report):
 
 
 def save(report, paths):
-    """Draw `report` once and write it to each path, .svg or .png, under a temporary name that is renamed.
+    """Draw `report` once and write it to each path."""
+    with matplotlib.rc_context(RC):
+        write(draw(report), paths)
 
-    The same results give the same file: no date is written, and SVG names are derived from a fixed salt.
+
+# For all plots ---------------------------------------------------------------------------------------
+
+
+def check_paths(paths):
+    """Paths of plots, as Path. ValueError, before the work begins, for one that cannot be written."""
+    paths = [Path(path) for path in paths]
+    for path in paths:
+        check_output(path, "an SVG or PNG file")
+        if path.suffix not in SUFFIXES:
+            raise ValueError(f"{path} is neither .svg nor .png")
+    return paths
+
+
+def bare(axis, grid="both"):
+    """Give an axis the look of all plots: a light grid behind the data, no frame."""
+    axis.grid(which="major", axis=grid, color="#dddddd", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def label_ends(axis, lines, at=1.03, gap=0.07):
+    """Write (text, point, colour) of each line right of `axis`, apart from each other, joined to its last point.
+
+    at, gap  of the axis' width and height: where labels stand, and how far apart
     """
-    with matplotlib.rc_context({"svg.hashsalt": "litenorm", "svg.fonttype": "path"}):
-        figure = draw(report)
-        try:
+    axis.figure.canvas.draw()
+    inverse = axis.transAxes.inverted()
+    heights = [inverse.transform(axis.transData.transform(point))[1] for _, point, _ in lines]
+    for (text, point, colour), height in zip(lines, spread(heights, gap), strict=True):
+        axis.annotate("", point, xytext=(at - 0.01, height), textcoords="axes fraction", annotation_clip=False,
+                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4})
+        axis.annotate(text, (at, height), xycoords="axes fraction", color="#333333", fontsize=9, va="center",
+                      annotation_clip=False)
+
+
+def write(figure, paths):
+    """Write a figure to each path, .svg or .png, under a temporary name that is renamed, and close it.
+
+    The same figure gives the same file: no date is written, and SVG names are derived from a fixed salt.
+    """
+    try:
+        with matplotlib.rc_context(RC):
             for path in paths:
-                temporary = path.with_name(f".{path.name}.{os.getpid()}")
-                try:
+                with replaced(path) as temporary:
                     figure.savefig(temporary, format=path.suffix[1:], dpi=144,
                                    metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
-                    temporary.replace(path)
-                finally:
-                    temporary.unlink(missing_ok=True)
-        finally:
-            plt.close(figure)
+    finally:
+        plt.close(figure)

@@ -22,7 +22,11 @@ from litenorm.sim.runner import SimOptions
 from litenorm.sim.workloads import run_bench
 
 # Console's name of an operation: what it is, on paper.
-OPERATIONS = {"softmax_s8": "softmax, s8 to u8", "layernorm_s8": "LayerNorm, s8 to s16"}
+OPERATIONS = {
+    "softmax_s8": "softmax, s8 to u8",
+    "layernorm_s8_s8": "LayerNorm, gamma, beta, s8 to s8",
+    "layernorm_s8": "LayerNorm, s8 to s16",
+}
 # Console's name of what ran it, in the order of the table.
 PATHS = {
     "accel": "LiteNorm",
@@ -44,7 +48,7 @@ def cycles_of(rows):
 
 
 def tables(cycles):
-    """One table an operation: cycles a row, and in brackets how many times LiteNorm's."""
+    """One table an operation: cycles a row, and in brackets how many times LiteNorm's. -: there is no such code."""
     for op, name in OPERATIONS.items():
         lengths = list(cycles[op, "accel"])
         table = Table(title=f"{name}: cycles a row (times LiteNorm's)")
@@ -52,45 +56,38 @@ def tables(cycles):
         for n in lengths:
             table.add_column(f"N = {n}", justify="right")
         for path, label in PATHS.items():
-            if (op, path) in cycles:
-                own, taken = cycles[op, "accel"], cycles[op, path]
-                times = [f" ({taken[n] / own[n]:,.0f})" if path != "accel" else "" for n in lengths]
-                table.add_row(label, *(f"{taken[n]:,.0f}{t}" for n, t in zip(lengths, times, strict=True)))
+            if (op, path) not in cycles:
+                table.add_row(label, *["-"] * len(lengths))
+                continue
+            own, taken = cycles[op, "accel"], cycles[op, path]
+            times = [f" ({taken[n] / own[n]:,.0f})" if path != "accel" else "" for n in lengths]
+            table.add_row(label, *(f"{taken[n]:,.0f}{t}" for n, t in zip(lengths, times, strict=True)))
         yield table
 
 
-def draw(cycles, files):
-    """Write the plot of the speed-up over N to `files` (SVG, PNG)."""
-    import matplotlib
+def draw(cycles):
+    """The figure of the speed-up over N."""
+    from litenorm.bench.plot import bare, label_ends, plt
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(10, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, len(OPERATIONS), sharey=True, figsize=(14, 4.2), layout="constrained")
+    ends = {axis: [] for axis in axes}
     for axis, (op, name) in zip(axes, OPERATIONS.items(), strict=True):
         own = cycles[op, "accel"]
         for path, colour in COLOURS.items():
             if (op, path) in cycles:
                 points = [(n, cycles[op, path][n] / own[n]) for n in own]
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour)
-                axis.annotate(PATHS[path], points[-1], xytext=(6, 0), textcoords="offset points", va="center",
-                              fontsize=9, color=colour, annotation_clip=False)
+                ends[axis].append((PATHS[path], points[-1], colour))
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.set_xticks(list(own), [f"{n}" for n in own])
-        axis.set_xlabel("N, elements of a row")
+        axis.set_xlabel("row length N")
         axis.set_title(name, loc="left", fontsize=11)
-        axis.grid(which="major", color="#dddddd", linewidth=0.8)
-        axis.set_axisbelow(True)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-        low, high = axis.get_xlim()
-        axis.set_xlim(low, high * 3.2)      # room for the labels
+        bare(axis)
+    for axis in axes:       # the limits of one are those of all
+        label_ends(axis, ends[axis])
     axes[0].set_ylabel("times the cycles of LiteNorm, logarithmic")
-    for file in files:
-        with replaced(file) as temporary:
-            figure.savefig(temporary, format=str(file).rsplit(".", 1)[-1], dpi=150, metadata={})
-    plt.close(figure)
+    return figure
 
 
 def main(argv=None):
@@ -100,10 +97,11 @@ def main(argv=None):
     parser.add_argument("--json", metavar="FILE", help="write the firmware's records as JSON")
     args = parser.parse_args(argv)
     try:
-        for file in args.plot:
-            check_output(file, "an SVG or PNG file")
-            if not file.endswith((".svg", ".png")):
-                raise ValueError(f"{file} is neither .svg nor .png")
+        plots = []
+        if args.plot:
+            from litenorm.bench.plot import check_paths, write
+
+            plots = check_paths(args.plot)
         if args.json:
             check_output(args.json, "a JSON file")
         with observe(quiet=True) as observer:
@@ -115,7 +113,8 @@ def main(argv=None):
     console = Console(highlight=False)
     for table in tables(cycles):
         console.print(table)
-    draw(cycles, args.plot)
+    if plots:
+        write(draw(cycles), plots)
     if args.json:
         with replaced(args.json) as temporary:
             temporary.write_text(json.dumps(report.json(), indent=1) + "\n")

@@ -52,6 +52,28 @@ void baseline_layernorm_float(int16_t *y, const int8_t *x, uint32_t length)
 		y[i] = (int16_t)floorf(((float)x[i] - mean) * gain + 0.5f);
 }
 
+void baseline_layernorm_s8_float(int8_t *y, const int8_t *x, const float *gamma, const float *beta, uint32_t length)
+{
+	float sum = 0.0f, squares = 0.0f, mean, gain;
+	uint32_t i;
+
+	for (i = 0; i < length; i++)
+		sum += (float)x[i];
+	mean = sum / (float)length;
+	for (i = 0; i < length; i++) {
+		float d = (float)x[i] - mean;
+
+		squares += d * d;
+	}
+	gain = squares > 0.0f ? 1.0f / sqrtf(squares / (float)length) : 0.0f;
+	for (i = 0; i < length; i++) {
+		float v = ((float)x[i] - mean) * gain * gamma[i] + beta[i];
+
+		v = v > 127.0f ? 127.0f : v < -128.0f ? -128.0f : v;
+		y[i] = (int8_t)floorf(v + 0.5f);
+	}
+}
+
 /* TFLite and CMSIS-NN ---------------------------------------------------------------------------------------------
  *
  * The fixed-point functions of gemmlowp; formulas and sources are in bench/peers/tflite.py. Qm.n has m integer and n
@@ -231,37 +253,49 @@ static uint32_t square_root(uint32_t v)
 	return root;
 }
 
-void baseline_layernorm_lean(int16_t *y, const int8_t *x, uint32_t length)
+/* A row's sum, and 2^10 / sigma = gain / 2^shift, a gain of 16 or 17 bits; 0 when all elements are equal. */
+static int32_t row_gain(const int8_t *x, uint32_t length, int32_t *row_sum, int32_t *gain_shift)
 {
-	int32_t sum = 0, mean, offset, gain;
-	uint32_t squares = 0, i = 0;
-	int32_t shift = 0;
+	const int8_t *end = x + (length & ~3u), *stop = x + length;
+	int32_t sum = 0, shift = 0;
+	uint32_t squares = 0;
 	uint64_t variance;
 
-	for (; i + 4 <= length; i += 4) {
-		int32_t a = x[i], b = x[i + 1], c = x[i + 2], d = x[i + 3];
+	for (; x != end; x += 4) {
+		FOUR(x, a, b, c, d);
 
 		sum += a + b + c + d;
 		squares += (uint32_t)(a * a + b * b) + (uint32_t)(c * c + d * d);
 	}
-	for (; i < length; i++) {
-		sum += x[i];
-		squares += (uint32_t)(x[i] * x[i]);
+	for (; x != stop; x++) {
+		sum += *x;
+		squares += (uint32_t)(*x * *x);
 	}
+	*row_sum = sum;
 	variance = (uint64_t)length * squares - (uint64_t)((int64_t)sum * sum);
-	if (variance == 0) {
-		for (i = 0; i < length; i++)
-			y[i] = 0;
-		return;
-	}
+	if (variance == 0)
+		return 0;
 	/* N * sigma = sqrt(variance * 4^-shift) * 2^shift; the root has 16 bits. */
 	for (; variance >> 32; variance >>= 2)
 		shift++;
 	for (; variance >> 30 == 0; variance <<= 2)
 		shift--;
-	/* 2^10 / sigma = gain / 2^shift, a gain of 16 or 17 bits: N, normalized to 32 bits, by the root. */
-	shift += __builtin_clz(length) - 10;
-	gain = (int32_t)((length << __builtin_clz(length)) / square_root((uint32_t)variance));
+	/* N, normalized to 32 bits, by the root. */
+	*gain_shift = shift + __builtin_clz(length) - 10;
+	return (int32_t)((length << __builtin_clz(length)) / square_root((uint32_t)variance));
+}
+
+void baseline_layernorm_lean(int16_t *y, const int8_t *x, uint32_t length)
+{
+	int32_t sum, shift, mean, offset;
+	int32_t gain = row_gain(x, length, &sum, &shift);
+	uint32_t i;
+
+	if (gain == 0) {
+		for (i = 0; i < length; i++)
+			y[i] = 0;
+		return;
+	}
 	mean = (sum * 16) / (int32_t)length;                     /* Q.4 */
 	offset = ((mean * gain) >> 4) - (1 << (shift - 1));      /* less the half that rounds */
 	for (i = 0; i + 4 <= length; i += 4) {
@@ -278,4 +312,55 @@ void baseline_layernorm_lean(int16_t *y, const int8_t *x, uint32_t length)
 	}
 	for (; i < length; i++)
 		y[i] = (int16_t)((x[i] * gain - offset) >> shift);
+}
+
+/* The upper 32 bits of a product. */
+static inline int32_t multiply_upper(uint32_t a, int16_t b)
+{
+	return (int32_t)(((int64_t)(int32_t)a * b) >> 32);
+}
+
+/* Nearest u8. */
+static inline uint32_t clip_u8(int32_t value)
+{
+	return value < 0 ? 0 : value > 255 ? 255 : (uint32_t)value;
+}
+
+void baseline_layernorm_s8_lean(int8_t *y, const int8_t *x, const int16_t *weights, uint32_t shift, uint32_t length)
+{
+	const int8_t *end = x + (length & ~3u), *stop = x + length;
+	int32_t sum, gain_shift = 0, mean;
+	/* (x - mean) / sigma = x * gain - offset: below 2^BASELINE_NORM_BITS * 32, so it is right modulo 2^32. */
+	uint32_t gain = (uint32_t)row_gain(x, length, &sum, &gain_shift), offset;
+
+	gain <<= BASELINE_NORM_BITS - 10 - gain_shift;
+	mean = (int32_t)((uint32_t)sum << 13) / (int32_t)length;        /* Q.13 */
+	offset = (uint32_t)(((int64_t)mean * gain) >> 13);
+	for (; x != end; x += 4, weights += 8, y += 4) {
+		FOUR(x, a, b, c, d);
+		uint32_t word;
+
+		a = multiply_upper((uint32_t)a * gain - offset, weights[0]);
+		b = multiply_upper((uint32_t)b * gain - offset, weights[2]);
+		c = multiply_upper((uint32_t)c * gain - offset, weights[4]);
+		d = multiply_upper((uint32_t)d * gain - offset, weights[6]);
+		a = (a + weights[1]) >> shift;
+		b = (b + weights[3]) >> shift;
+		c = (c + weights[5]) >> shift;
+		d = (d + weights[7]) >> shift;
+		if (RARE((uint32_t)(a | b | c | d) > 255)) {
+			a = (int32_t)clip_u8(a);
+			b = (int32_t)clip_u8(b);
+			c = (int32_t)clip_u8(c);
+			d = (int32_t)clip_u8(d);
+		}
+		/* One store: each is a write on the bus. */
+		word = ((uint32_t)a | (uint32_t)b << 8 | (uint32_t)c << 16 | (uint32_t)d << 24) ^ 0x80808080u;
+		__builtin_memcpy(__builtin_assume_aligned(y, 4), &word, 4);
+	}
+	for (; x != stop; x++, weights += 2) {
+		int32_t v = (multiply_upper((uint32_t)*x * gain - offset, weights[0]) + weights[1]) >> shift;
+
+		*y++ = (int8_t)((int32_t)clip_u8(v) - 128);
+	}
 }

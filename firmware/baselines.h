@@ -46,4 +46,20 @@ void baseline_layernorm_float(int16_t *y, const int8_t *x, uint32_t length);
 /** LayerNorm in integers, one square root and one division a row, s8 to s16 Q5.10. */
 void baseline_layernorm_lean(int16_t *y, const int8_t *x, uint32_t length);
 
+/** LayerNorm with gamma and beta in float, s8 to s8. gamma and beta: in LSBs of y. */
+void baseline_layernorm_s8_float(int8_t *y, const int8_t *x, const float *gamma, const float *beta, uint32_t length);
+
+/** Fraction bits of (x - mean) / sigma in baseline_layernorm_s8_lean(), of which gamma uses the upper part. */
+#define BASELINE_NORM_BITS 25
+
+/**
+ * LayerNorm with gamma and beta in integers, s8 to s8: a square root and a division a row, two multiplications an
+ * element.
+ *
+ * @param y        word aligned
+ * @param weights  gamma and beta in turns. gamma: in LSBs of y, times 2^(shift + 32 - BASELINE_NORM_BITS). beta: in LSBs
+ *                 of y, plus 128.5, times 2^shift, which folds in the zero point and the half that rounds
+ */
+void baseline_layernorm_s8_lean(int8_t *y, const int8_t *x, const int16_t *weights, uint32_t shift, uint32_t length);
+
 #endif

@@ -134,6 +134,45 @@ static int run_lean_layernorm(const struct litenorm_job *job)
 	return LITENORM_OK;
 }
 
+/* The same gamma and beta in three forms: 2^15 are 32 LSBs of y. */
+#define AFFINE_SHIFT 20
+#define BETA_SHIFT   10
+#define LEAN_SHIFT   3
+static float float_gamma[LITENORM_REF_MAX_LENGTH], float_beta[LITENORM_REF_MAX_LENGTH];
+static int16_t lean_weights[2 * LITENORM_REF_MAX_LENGTH + 160] __attribute__((aligned(64)));
+
+static void bench_weights(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < LITENORM_REF_MAX_LENGTH; i++) {
+		float_gamma[i] = (float)gamma[i] / 1024.0f;
+		float_beta[i] = (float)beta[i] / 1024.0f;
+		lean_weights[2 * i] = gamma[i];
+		lean_weights[2 * i + 1] = (int16_t)((beta[i] >> (BETA_SHIFT - LEAN_SHIFT)) + (257 << LEAN_SHIFT >> 1));
+	}
+}
+
+static int run_float_layernorm_s8(const struct litenorm_job *job)
+{
+	uint32_t r;
+
+	for (r = 0; r < job->rows; r++)
+		baseline_layernorm_s8_float((int8_t *)y + r * job->length, (int8_t *)x + r * job->length, float_gamma,
+		                            float_beta, job->length);
+	return LITENORM_OK;
+}
+
+static int run_lean_layernorm_s8(const struct litenorm_job *job)
+{
+	uint32_t r;
+
+	for (r = 0; r < job->rows; r++)
+		baseline_layernorm_s8_lean((int8_t *)y + r * job->length, (int8_t *)x + r * job->length, lean_weights,
+		                           LEAN_SHIFT, job->length);
+	return LITENORM_OK;
+}
+
 /* Rows of s8, as an int8 model has them, beside what else there is. */
 static void bench_s8(uint32_t length)
 {
@@ -161,6 +200,16 @@ static void bench_s8(uint32_t length)
 	measure("layernorm_s8", "cpu", litenorm_ref_layernorm, &slow);
 	measure("layernorm_s8", "lean", run_lean_layernorm, &slow);
 	measure("layernorm_s8", "float", run_float_layernorm, &slow);
+	slow.gamma = job.gamma = gamma;
+	slow.beta = job.beta = beta;
+	slow.affine_shift = job.affine_shift = AFFINE_SHIFT;
+	slow.beta_shift = job.beta_shift = BETA_SHIFT;
+	slow.output = job.output = LITENORM_OUTPUT_S8;
+	if (board_has_core())
+		measure("layernorm_s8_s8", "accel", litenorm_layernorm, &job);
+	measure("layernorm_s8_s8", "cpu", litenorm_ref_layernorm, &slow);
+	measure("layernorm_s8_s8", "lean", run_lean_layernorm_s8, &slow);
+	measure("layernorm_s8_s8", "float", run_float_layernorm_s8, &slow);
 }
 
 /* One linear layer of GEMM_ROWS tokens: n is the depth, as many outputs. */
@@ -289,6 +338,7 @@ void command_bench(const char *argument)
 		gamma[i] = (int16_t)board_random(&state);
 		beta[i] = (int16_t)board_random(&state);
 	}
+	bench_weights();
 	if (board_has_core())
 		bench_calls();
 	if (strcmp(argument, "calls") == 0)

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""Cache of compiled simulations under the build folder, safe for several processes at once."""
+"""Cache of compiled simulations and of measurements under the build folder, safe for several processes at once."""
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+
+from litenorm.sim.output import replaced
 
 
 def build_dir(name=""):
@@ -59,3 +62,18 @@ def cached(folder, key, make):
             finally:
                 shutil.rmtree(tmp, ignore_errors=True)
     return target
+
+
+def kept(folder, key, make):
+    """Return the JSON value in the file ``folder/key.json``, written from ``make()`` when it is not there yet.
+
+    As with ``cached``, two processes that want the same key make it once, and the file is whole or absent.
+    """
+    target = Path(folder) / f"{key}.json"
+    if not target.exists():
+        with locked(target.with_suffix(".lock")):
+            if not target.exists():
+                value = make()
+                with replaced(target) as temporary:
+                    temporary.write_text(json.dumps(value))
+    return json.loads(target.read_text())

@@ -4,12 +4,14 @@
 """The software that the core is compared with, compiled for this machine: it computes what it claims to."""
 
 import ctypes
+import re
 
 import numpy as np
 import pytest
 
 from litenorm.bench.peers import tflite
 from litenorm.firmware import host
+from litenorm.firmware.generate import SOURCES
 
 SCALE = 0.0625
 LENGTHS = (1, 2, 3, 7, 8, 9, 64, 255, 256, 1023, 1024)
@@ -29,9 +31,11 @@ def rows(n, rng):
             np.full(n, -5, np.int8), peak.astype(np.int8), np.resize([-128, 127], n).astype(np.int8)]
 
 
-def call(function, dtype, x, *arguments):
+def call(function, dtype, x, *arguments, before=()):
+    """Row x through `function`: y, x, what comes before the length, the length, other arguments."""
     y = np.zeros(len(x), dtype)
-    function(y.ctypes.data_as(ctypes.c_void_p), x.ctypes.data_as(ctypes.c_void_p), ctypes.c_uint32(len(x)), *arguments)
+    function(y.ctypes.data_as(ctypes.c_void_p), x.ctypes.data_as(ctypes.c_void_p), *before, ctypes.c_uint32(len(x)),
+             *arguments)
     return y
 
 
@@ -72,3 +76,33 @@ def test_layernorm(baselines, n):
         # The gain has 16 bits and the mean 4 fraction bits.
         near = 1.5 + 1024 / 16 / max(deviation, 1e-9) + np.abs(exact).max() / 2**14
         assert np.abs(call(baselines.baseline_layernorm_lean, np.int16, x) - exact).max() < near, x
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_layernorm_with_gamma_and_beta(baselines, n):
+    """Of gains from 0 to what saturates, both signs, and of gamma and beta that use their 16 bits."""
+    header = (SOURCES / "baselines.h").read_text()
+    bits = int(re.search(r"#define BASELINE_NORM_BITS (\d+)", header).group(1))
+    rng = np.random.default_rng(n)
+    saturated = 0
+    for shift, largest in ((0, 200), (3, 31), (7, 1.9)):
+        gamma, beta = rng.uniform(-largest, largest, (2, n))
+        single = gamma.astype(np.float32), beta.astype(np.float32)
+        weights = np.empty((n, 2), np.int16)
+        weights[:, 0] = np.rint(gamma * 2 ** (shift + 32 - bits))
+        weights[:, 1] = np.rint((beta + 128.5) * 2**shift)
+        for x in rows(n, rng):
+            d = x.astype(float) - x.mean()
+            z = d / d.std() if d.any() else d
+            exact = np.clip(z * gamma + beta, -128, 127)
+            saturated += np.count_nonzero(exact != z * gamma + beta)
+            plain = call(baselines.baseline_layernorm_s8_float, np.int8, x, before=[w.ctypes for w in single])
+            lean = call(baselines.baseline_layernorm_s8_lean, np.int8, x,
+                        before=[weights.ctypes, ctypes.c_uint32(shift)])
+            assert np.abs(plain - exact).max() < 0.51, x
+            # Beside the half of rounding: product and beta are cut at 2^-shift; the gain has 15 bits, the mean 13 below
+            # the point, gamma 7 + shift.
+            error = 0.5 + 1.5 * 2.0**-shift + np.abs(z * gamma) * 2.0**-14 + np.abs(z) * 2.0 ** -(shift + 8)
+            error += np.abs(gamma) * 2.0**-13 / max(d.std(), 1e-9) if d.any() else 0
+            assert (np.abs(lean - exact) <= error).all(), x
+    assert saturated or n < 64

@@ -156,7 +156,8 @@ def test_memory_answers_as_litex_sram_does(write):
 
 def test_command_writes_json(tmp_path, capsys):
     file = tmp_path / "figures.json"
-    assert bench.main(["--length", "16", "--lanes", "4", "--elements", "4096", "--json", str(file)]) == 0
+    assert bench.main(["--part", "throughput", "--part", "latency", "--length", "16", "--lanes", "4",
+                       "--elements", "4096", "--json", str(file)]) == 0
     report = json.loads(file.read_text())
     assert {(r["op"], r["output"]) for r in report["throughput"]} == set(bench.CASES)
     assert {r["op"] for r in report["latency"]} == set(c.OPS)
