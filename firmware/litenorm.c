@@ -61,13 +61,21 @@ const char *litenorm_strerror(int result)
 static struct {
 	volatile int result; /* of the last job; written by the interrupt handler, too */
 	litenorm_callback callback;
-	uint8_t next_ticket; /* of the next job, while one runs; the core counts them, too */
+	uint8_t next_ticket; /* of the next job; the core counts them, too */
 } state = { .result = LITENORM_OK };
 
-/* A job that is gone and has no result was lost by an upset. */
-static inline int result_of(uint32_t code)
+/*
+ * How the last job went, by the status of a core that is not busy. A job that the core has not counted, or that has no
+ * result, was lost by an upset.
+ */
+static int result_of(uint32_t status)
 {
-	return code == LITENORM_PENDING ? LITENORM_ERR_SELF_CHECK : -(int)code;
+	uint8_t ended = (uint8_t)GET(STATUS_ENDED, status);
+	unsigned lost = ended != state.next_ticket;
+
+	state.next_ticket = ended;
+	return lost || GET(STATUS_CODE, status) == LITENORM_PENDING ? LITENORM_ERR_SELF_CHECK
+								    : -(int)GET(STATUS_CODE, status);
 }
 
 /* VexRiscv begins to flush before it knows whether the branch before it is taken: that must not be near. */
@@ -89,7 +97,7 @@ int litenorm_poll(void)
 		status = litenorm_status_read();
 		if (!GET(STATUS_BUSY, status)) {
 			flush_cache();
-			state.result = result_of(GET(STATUS_CODE, status));
+			state.result = result_of(status);
 		}
 		UNLOCK(enabled);
 	}
@@ -147,6 +155,7 @@ int litenorm_init(void)
 	if (GET(STATUS_BUSY, litenorm_status_read()))
 		state.result = LITENORM_RUNNING;
 	(void)litenorm_abort();
+	state.next_ticket = (uint8_t)GET(STATUS_ENDED, litenorm_status_read());
 	state.result = GET(STATUS_BUSY, litenorm_status_read()) ? LITENORM_ERR_STUCK : LITENORM_OK;
 	litenorm_ev_pending_write(litenorm_ev_pending_read());
 	return state.result;
@@ -180,8 +189,14 @@ int litenorm_submit(unsigned op, const struct litenorm_job *job)
 	/* A callback may submit, too. */
 	enabled = LOCK();
 	status = litenorm_status_read();
-	if (!GET(STATUS_BUSY, status))
-		state.next_ticket = (uint8_t)GET(STATUS_ENDED, status);
+	if (GET(STATUS_STARTED, status) != state.next_ticket) {
+		state.next_ticket = (uint8_t)GET(STATUS_STARTED, status);
+		/* Else they were started by others, with no job of this driver under way. */
+		if (state.result == LITENORM_RUNNING) {
+			UNLOCK(enabled);
+			return LITENORM_ERR_SELF_CHECK;
+		}
+	}
 	if (!GET(STATUS_FULL, status)) {
 		ticket = state.next_ticket++;
 		write_job(op, job);
@@ -235,7 +250,7 @@ static __attribute__((noinline)) int wait_for_all(const struct litenorm_job *job
 static inline __attribute__((always_inline)) int run(unsigned op, const struct litenorm_job *job)
 {
 	const volatile uint32_t *first, *last;
-	uint32_t dst, bytes, status, polls, i;
+	uint32_t dst, bytes, status, polls, i, good;
 
 	if ((state.callback != NULL) | (state.result == LITENORM_RUNNING))
 		return run_by_parts(op, job);
@@ -243,6 +258,8 @@ static inline __attribute__((always_inline)) int run(unsigned op, const struct l
 		return LITENORM_ERR_BAD_PARAMETER;
 	write_job(op, job);
 	state.result = LITENORM_RUNNING;
+	/* The status of a core that has done it: counted, and OK. */
+	good = FIELD(STATUS_ENDED, (uint32_t)(uint8_t)++state.next_ticket) | FIELD(STATUS_CODE, LITENORM_STATUS_OK);
 	/* While the core works. What is thrown out now stays out: until the end nothing here touches the output. */
 	dst = (uint32_t)(uintptr_t)job->dst;
 	bytes = few_lines(op, job);
@@ -262,9 +279,9 @@ static inline __attribute__((always_inline)) int run(unsigned op, const struct l
 		/* They may hold other data, too, and be back; most often they are not, and this takes no time. */
 		(void)*first;
 		(void)*last;
-		if (GET(STATUS_CODE, status) == LITENORM_STATUS_OK)
+		if (((status ^ good) & (MASK(STATUS_ENDED) | MASK(STATUS_CODE))) == 0)
 			return state.result = LITENORM_OK;
-		return state.result = result_of(GET(STATUS_CODE, status));
+		return state.result = result_of(status);
 	}
 	return wait_for_all(job);
 }

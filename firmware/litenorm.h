@@ -84,14 +84,15 @@ int litenorm_start(unsigned op, const struct litenorm_job *job);
  * @param op   LITENORM_OP_...
  * @param job  as litenorm_softmax()
  * @return     the job's ticket, 0 or above, for litenorm_wait_for(); LITENORM_ERR_BUSY: there is no room now;
- *             LITENORM_ERR_BAD_PARAMETER, LITENORM_ERR_NO_CORE. With a code nothing was started
+ *             LITENORM_ERR_BAD_PARAMETER, LITENORM_ERR_NO_CORE; LITENORM_ERR_SELF_CHECK: an upset has lost a job
+ *             that was submitted before. With a code nothing was started
  */
 int litenorm_submit(unsigned op, const struct litenorm_job *job);
 
 /**
  * Wait until a job of litenorm_submit() has ended; after the time limit, abort it and all others.
  *
- * @param ticket   of litenorm_submit(); a negative code is returned as it is. The core knows the results of the last 8
+ * @param ticket   of litenorm_submit(); a negative code is returned as it is. The core knows the results of the last 7
  *                 jobs that were submitted
  * @param timeout  clock cycles from now on, for this job and those before it; see litenorm_wait()
  * @return         the job's result; LITENORM_ERR_TIMEOUT or LITENORM_ERR_STUCK

@@ -15,6 +15,8 @@
 
 /** A field of a register, with this value, */
 #define FIELD(name, value) ((uint32_t)(value) << CSR_LITENORM_##name##_OFFSET)
+/** its bits, */
+#define MASK(name)         (((1u << CSR_LITENORM_##name##_SIZE) - 1) << CSR_LITENORM_##name##_OFFSET)
 /** and its value in what was read. */
 #define GET(name, value)   ((value) >> CSR_LITENORM_##name##_OFFSET & ((1u << CSR_LITENORM_##name##_SIZE) - 1))
 

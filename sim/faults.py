@@ -65,6 +65,7 @@ from litenorm.sim.soak import Section
 from litenorm.sim.streams import HangError
 from litenorm.sim.verilated import StreamDut
 from litenorm.sim.wishbone import Memory
+from litenorm.soc.job import TICKET_BITS
 from litenorm.soc.peripheral import LiteNormPeripheral
 
 OUTCOMES = ("masked", "alarm", "row_error", "otherwise", "spilled", "status", "unchecked", "elements", "framing", "sum",
@@ -297,6 +298,7 @@ class PeripheralTarget:
         dut.write("ev_pending", 3)
         dut.write("window_base", BASE)
         dut.write("window_limit", BASE + SIZE - 1)
+        self.before = dut.read_fields("status")["ended"]
         start(dut, job)
         if flip is not None:
             dut.flip(dut.cycle + flip.cycle, flip.element, flip.bit, flip.word)
@@ -337,7 +339,8 @@ class PeripheralTarget:
     def judge(self, job, golden, after, status, rows_done):
         inside = np.zeros(SIZE, bool)
         inside[job.output_bytes() - BASE] = True
-        failed = status["code"] != Status.OK
+        # As the driver does: a job that the peripheral has not counted was lost.
+        failed = status["code"] != Status.OK or status["ended"] != (self.before + 1) % (1 << TICKET_BITS)
         if not np.array_equal(self.memory.data[~inside], after[~inside]):
             return "spilled" if failed else "misplaced"
         got, want = job.output(self.memory).astype(np.int64), job.expected(self.config).astype(np.int64)

@@ -27,10 +27,10 @@ from litenorm.soc.job import (
     max_row_words,
 )
 
-VERSION = (0, 3)  # of the registers: major, minor
+VERSION = (0, 4)  # of the registers: major, minor
 MAGIC = 0x4C4E  # "LN"
 PENDING = 15  # in place of a Status: the job has not ended. No single upset makes it OK.
-RESULTS = 8  # jobs whose results are kept, a power of two above those that run and wait
+RESULTS = 8  # places for jobs' results, a power of two above those that run, wait, and the next one
 
 
 class LiteNormPeripheral(LiteXModule):
@@ -189,11 +189,14 @@ class LiteNormPeripheral(LiteXModule):
                 description="The last write to `start` came while the queue was full, and started nothing."),
             CSRField("full", size=1, description="The queue is full: a write to `start` would be rejected."),
             CSRField("ended", size=TICKET_BITS,
-                description=f"Jobs that have ended, modulo {1 << TICKET_BITS}. When no job runs or waits, the ticket "
-                            "of the next one."),
+                description=f"Jobs that have ended, modulo {1 << TICKET_BITS}. Software that counts those it has "
+                            "started finds here, when no job runs or waits, that an upset has lost one."),
+            CSRField("started", size=TICKET_BITS,
+                description=f"Jobs that were started, modulo {1 << TICKET_BITS}: the ticket of the next one."),
         ])
-        self._codes = CSRStatus(RESULTS * STATUS_BITS, description=f"How the last {RESULTS} jobs ended: that of ticket "
-            f"t in the {STATUS_BITS} bits from {STATUS_BITS} * (t mod {RESULTS}) on; {PENDING}: it has not ended.")
+        self._codes = CSRStatus(RESULTS * STATUS_BITS, description=f"How the last {RESULTS - 1} jobs ended: that of "
+            f"ticket t in the {STATUS_BITS} bits from {STATUS_BITS} * (t mod {RESULTS}) on; {PENDING}: it has not "
+            "ended. So reads the next ticket's, too: a job whose start was lost has no result of an older one.")
         self._rows_done = CSRStatus(ROWS_BITS, description="Rows of the running or last job that are in memory.")
         self._cycles = CSRStatus(CYCLES_BITS, description="Clock cycles of the running or last job, start to end.")
 
@@ -216,6 +219,7 @@ class LiteNormPeripheral(LiteXModule):
             self._status.fields.rejected.eq(rejected),
             self._status.fields.full.eq(~job.ready),
             self._status.fields.ended.eq(self.ended),
+            self._status.fields.started.eq(self.started + (job.valid & job.ready)),
             self._rows_done.status.eq(engine.rows_done),
             self._cycles.status.eq(engine.cycles),
         ]
@@ -229,7 +233,7 @@ class LiteNormPeripheral(LiteXModule):
         ending = Signal(TICKET_BITS)
         self.comb += ending.eq(self.started + (job.valid & job.ready) - self.ended)
         for i in range(RESULTS):
-            result_code = Signal(STATUS_BITS, name=f"result{i}")
+            result_code = Signal(STATUS_BITS, name=f"result{i}", reset=0 if i else PENDING)
             behind = Signal(log2_int(RESULTS), name=f"behind{i}")
             self.comb += [
                 self._codes.status[STATUS_BITS * i : STATUS_BITS * (i + 1)].eq(result_code),
@@ -237,7 +241,10 @@ class LiteNormPeripheral(LiteXModule):
                 behind.eq(i - self.ended),
             ]
             self.sync += [
-                If(job.valid & job.ready & (self.started[: log2_int(RESULTS)] == i), result_code.eq(PENDING)),
+                # That of ticket `started` is so already.
+                If(job.valid & job.ready & (self.started[: log2_int(RESULTS)] == (i - 1) % RESULTS),
+                    result_code.eq(PENDING)
+                ),
                 If(self.skip & (behind < ending),
                     result_code.eq(Mux(self.soft_reset, int(Status.ABORTED), int(Status.SKIPPED)))
                 ),

@@ -205,6 +205,12 @@ def test_a_start_that_an_upset_rejects_is_not_ok(peripheral):
     assert peripheral.dut.read_fields("status")["code"] == Status.OK    # of the next job
 
 
+@pytest.mark.parametrize("name", ["control_re", "control_storage"])
+def test_a_start_that_an_upset_loses_is_not_ok(peripheral, name):
+    """Nothing runs then, and the status is that of the job before: but the peripheral has counted no job."""
+    assert peripheral.upset(Upset(0, element(peripheral, name), 0, 0, 0)).kind == "lost"
+
+
 def test_an_interrupt_in_between_does_not_hide_how_the_job_ends(peripheral, monkeypatch):
     early = Upset(0, element(peripheral, "done_pending"), 0, 0, 20)
     assert peripheral.upset(early) == Outcome("otherwise")

@@ -505,6 +505,7 @@ def test_window_and_its_lock(system):
     system.dut.reset()
     assert not system.window_locked() and system.set_window(BASE, TOP) == 0
     assert system.dut.read("window_base") == BASE
+    assert system.init() == 0
     system.check_good(rng)
 
 

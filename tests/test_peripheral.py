@@ -34,7 +34,7 @@ from litenorm.sim.wishbone import Memory
 from litenorm.soc import add_litenorm
 from litenorm.soc.integration import constants
 from litenorm.soc.job import JOBS_WAITING
-from litenorm.soc.peripheral import MAGIC, RESULTS, LiteNormPeripheral
+from litenorm.soc.peripheral import MAGIC, PENDING, RESULTS, LiteNormPeripheral
 
 BASE = 0x4000_0000
 SIZE = 1 << 16
@@ -313,8 +313,9 @@ def test_results_by_ticket():
         codes = b.dut.read("codes")
         results = [codes >> STATUS_BITS * ((ticket + k) % RESULTS) & 15 for k in range(4)]
         assert results == [Status.OK, Status.BAD_ROWS, Status.SKIPPED, Status.SKIPPED]
+        assert codes >> STATUS_BITS * ((ticket + 4) % RESULTS) & 15 == PENDING  # the next one's: no older result
         status = b.dut.read_fields("status")
-        assert status["code"] == Status.SKIPPED and status["ended"] == (ticket + 4) % 256
+        assert status["code"] == Status.SKIPPED and status["ended"] == status["started"] == (ticket + 4) % 256
         assert b.dut.read("ev_pending") == DONE | ERROR
         b.dut.write("ev_pending", DONE | ERROR)
 
