@@ -25,7 +25,7 @@ DIVIDERS = {
     "divide_4_by_pair": (4, 4, 2, 2),
     "divide_4_at_once": (4, 8, 4, 4),
     "divide_4_by_3": (4, 6, 3, 3),
-    "divide_gain": (33, 18, 2),     # T * 2^k / S and N * 2^24 / D
+    "divide_gain": (33, 18, 2, 2),  # T * 2^k / S and N * 2^24 / D
     "divide_mean": (11, 24, 3, 3),  # sum / N, one half
 }
 ROOTS = {"root_6_by_1": (6, 1), "root_6_by_2": (6, 2), "root_6_by_3": (6, 3), "root_18": (18, 2)}
@@ -170,6 +170,18 @@ def test_divider_of_the_core(name):
     high[::5] = divisor[::5] - 1
     high[1::5] = 0
     check_divider(name, high, low, divisor)
+
+
+def test_divider_saturates_when_the_quotient_is_too_large_by_little():
+    """T * 2^k / S of T = 2^16 and an S from 2^32 on, brought to 33 bits: 2^18 in 18 bits is 2^18 - 1."""
+    divisor = (1 << 32) + np.unique(np.concatenate([np.arange(100), np.linspace(0, 1 << 14, 500).astype(int)]))
+    dividend = [(1 << 16 + 34) + int(d) // 2 for d in divisor]
+    large = [q >> 18 >= int(d) for q, d in zip(dividend, divisor, strict=True)]
+    high, low = (np.array([int(v) for v in values], np.uint64) for values in (
+        [q >> 18 for q in dividend], [q & (1 << 18) - 1 for q in dividend]))
+    got, _ = run(Divider, "divide_gain", {"high": high, "low": low, "divisor": divisor.astype(np.uint64)})
+    expected = [min(q // int(d), (1 << 18) - 1) for q, d in zip(dividend, divisor, strict=True)]
+    assert got["quotient"] == expected and any(large) and not all(large)
 
 
 @pytest.mark.parametrize("name", DIVIDERS)
