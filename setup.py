@@ -9,7 +9,7 @@ from setuptools import setup
 
 HERE = Path(__file__).parent
 
-FOLDERS = ("accel", "soc", "firmware", "sim", "nn", "bench", "formal")
+FOLDERS = ("accel", "soc", "firmware", "sim", "nn", "bench", "formal", "fpga")
 
 # Files other than Python that the package needs at run time.
 PACKAGE_DATA = {
