@@ -151,7 +151,7 @@ def step(what, command, cwd, log, watch=lambda line: None):
     watch  is told each line, and may raise to end the step
     """
     lines = []
-    with open(log, "w") as file, process(command, cwd) as running:
+    with open(log, "w", buffering=1) as file, process(command, cwd) as running:
         for line in running.stdout:
             file.write(line)
             lines.append(line.rstrip())
