@@ -122,7 +122,7 @@ def show(chosen, built):
     from rich.console import Console
     from rich.table import Table
 
-    from litenorm.fpga.report import COLUMNS
+    from litenorm.fpga.report import COLUMNS, SYSTEM
 
     console = Console(highlight=False)
     if built.placed is None:
@@ -137,7 +137,7 @@ def show(chosen, built):
         used, available = placed.count(column)
         table.add_row(column, f"{used:,}", f"{available:,}", f"{100 * used / available:.0f}" if available else "-")
     table.add_section()
-    for clock in sorted(placed.clocks, key=lambda clock: clock.name != placed.system):
+    for clock in sorted(placed.clocks, key=lambda clock: clock.name != SYSTEM):
         table.add_row(f"clock {clock.name}, MHz", f"{clock.achieved:.2f}", f"{clock.needed:.2f}",
                       "met" if clock.margin >= 1 else "missed")
     console.print(table)

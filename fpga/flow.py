@@ -73,7 +73,8 @@ def elaborate(board, arguments, folder, stage):
     """Run the target script: Verilog, BIOS, LiteX's build script. BuildError says why not, in one line."""
     check_tools(["make", "riscv64-unknown-elf-gcc", "riscv64-unknown-elf-objcopy"])
     stage("elaborating the SoC and compiling its BIOS (the first time with the C library)")
-    # The script finds the toolchain in its name's place of sys.argv, so the options keep LiteX's spelling.
+    for script in (folder / "gateware").glob("build_*.sh"):
+        script.unlink()  # of a design that had another name
     command = [sys.executable, "-m", f"litenorm.soc.targets.{board.script}", *board.arguments, *arguments, "--build",
                "--no-compile-gateware", "--output-dir", ".", "--soc-json", "soc.json"]
     text = run_tool("elaboration", command, folder)
@@ -123,7 +124,7 @@ class Project:
 
     def key(self, *parts):
         """Hash of all that decides the bitstream."""
-        files = sorted(path for path in self.gateware.iterdir()
+        files = sorted(path for path in self.gateware.glob(f"{self.name}*")
                        if path.suffix in (".v", ".init", ".ys", ".lpf", ".cst", ".sdc"))
         texts = [f"{path.name}\n{without_comments(path.read_text())}" for path in files]
         return digest(repr(self.commands), *texts, *tools.versions(), *map(str, parts))
@@ -245,8 +246,7 @@ def build(board, arguments, folder, stage, seeds=(1,), timing_allow_fail=False, 
             raise MissingTool(f"{board.name} needs {board.vendor} for its bitstream, and it is not on the PATH; without "
                               f"--build the project for {board.vendor} is written")
     elif bitstream:
-        names = ("nextpnr-himbaechel", "gowin_pack") if "apicula" in board.arguments else ("nextpnr-ecp5", "ecppack")
-        tools.check(("yosys", *names))
+        tools.check(board.tools)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"):
         elaborate(board, arguments, folder, stage)

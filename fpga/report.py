@@ -14,6 +14,7 @@ RESOURCES = {
     "ecp5": {"LUT": ("TRELLIS_COMB",), "FF": ("TRELLIS_FF",), "EBR": ("DP16KD",), "DSP": ("MULT18X18D",)},
     "gowin": {"LUT": ("LUT4",), "FF": ("DFF",), "EBR": ("BSRAM",), "DSP": ("MULT9X9",)},
 }
+SYSTEM = "sys"  # the SoC's clock, whatever its net is called
 # For messages: what a resource of nextpnr's is to a reader.
 NAMES = {
     "TRELLIS_COMB": "LUTs", "TRELLIS_FF": "flip-flops", "DP16KD": "block RAMs", "MULT18X18D": "multipliers",
@@ -53,15 +54,13 @@ class Placed:
 
     family     key of RESOURCES
     used, available  name of nextpnr's resource -> count
-    clocks     Clock of each clock, the slowest beside what it needs first
-    system     name of the system's clock
+    clocks     Clock of each clock, the slowest beside what it needs first; the system's is named SYSTEM
     """
 
     family: str
     used: dict
     available: dict
     clocks: tuple
-    system: str
 
     def count(self, column):
         """(used, available) of a column of the table."""
@@ -71,7 +70,7 @@ class Placed:
     @property
     def clock(self):
         """The system's Clock."""
-        return next(clock for clock in self.clocks if clock.name == self.system)
+        return next(clock for clock in self.clocks if clock.name == SYSTEM)
 
     @property
     def met(self):
@@ -87,15 +86,15 @@ class Placed:
 
 def plain(net):
     """The clock's name as in the design: `$glbnet$sys_clk` is sys_clk."""
-    return net.removeprefix("$glbnet$")
+    return net.removeprefix("$glbnet$").removesuffix("$TRELLIS_IO_IN")
 
 
 def read(text, family, frequency):
     """Placed of nextpnr's JSON report; `frequency`, MHz, is that of the system's clock.
 
-    The system's clock is named sys_clk or, where synthesis took another name for the net, is the slowest of those that
-    are constrained to `frequency`, or of all when none is. It needs `frequency`, the others what they are constrained
-    to. ValueError when the text is no such report.
+    The system's clock is the net sys_clk or, where synthesis took another name of it, the slowest of those that are
+    constrained to `frequency`, or of all when none is. It needs `frequency`, the others what they are constrained to.
+    ValueError when the text is no such report.
     """
     try:
         report = json.loads(text)
@@ -103,17 +102,16 @@ def read(text, family, frequency):
         used = {name: int(cell["used"]) for name, cell in report["utilization"].items()}
         available = {name: int(cell["available"]) for name, cell in report["utilization"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError("not a report of nextpnr: good: JSON with fmax and utilization") from None
+        raise ValueError("not a report of nextpnr; good: JSON with fmax and utilization") from None
     if not fmax:
-        raise ValueError("nextpnr's report has no clock; good: a design with a clock")
-    if "sys_clk" in fmax:
-        system = "sys_clk"
-    else:
+        raise ValueError("nextpnr's report has no clock; good: that of a design with a clock")
+    system = "sys_clk"
+    if system not in fmax:
         same = [name for name, (_, needed) in fmax.items() if abs(needed / frequency - 1) < 0.01]
         system = min(same or fmax, key=lambda name: fmax[name][0])
-    clocks = [Clock(name, achieved, frequency if name == system else needed)
+    clocks = [Clock(SYSTEM, achieved, frequency) if name == system else Clock(name, achieved, needed)
               for name, (achieved, needed) in fmax.items()]
-    return Placed(family, used, available, tuple(sorted(clocks, key=lambda clock: clock.margin)), system)
+    return Placed(family, used, available, tuple(sorted(clocks, key=lambda clock: clock.margin)))
 
 
 def too_small(log, device):

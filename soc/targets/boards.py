@@ -16,6 +16,7 @@ class Board:
     memory     main memory, in words
     loader     openFPGALoader's name of the board
     vendor     the vendor's tool that makes the bitstream; "": made with open tools
+    tools      the open ones, by the names by which LiteX calls them
     """
 
     name: str
@@ -25,6 +26,7 @@ class Board:
     memory: str
     loader: str
     vendor: str = ""
+    tools: tuple = ("yosys", "nextpnr-ecp5", "ecppack")
 
 
 BOARDS = {board.name: board for board in (
@@ -34,11 +36,11 @@ BOARDS = {board.name: board for board in (
     Board("colorlight-i5", "Colorlight i5, ECP5 25F", "colorlight_i5", (), "SDRAM, 8 MiB", "colorlight-i5"),
     Board("ecpix5", "ECPIX-5, ECP5-5G 85F", "ecpix5", ("--device", "85F"), "DDR3, 512 MiB", "ecpix5"),
     Board("ecpix5-45f", "ECPIX-5, ECP5-5G 45F", "ecpix5", ("--device", "45F"), "DDR3, 512 MiB", "ecpix5"),
-    Board("tang-nano-9k", "Tang Nano 9K, Gowin GW1NR-9C", "tang_nano_9k", ("--toolchain", "apicula"),
-          "block RAM", "tangnano9k"),
-    Board("arty-a7-35", "Arty A7, Artix-7 35T", "arty", ("--variant", "a7-35"), "DDR3, 256 MiB", "arty", "Vivado"),
+    Board("tang-nano-9k", "Tang Nano 9K, Gowin GW1NR-9C", "tang_nano_9k", (), "block RAM", "tangnano9k",
+          tools=("yosys", "nextpnr-himbaechel", "gowin_pack")),
+    Board("arty-a7-35", "Arty A7, Artix-7 35T", "arty", ("--variant", "a7-35"), "DDR3, 256 MiB", "arty", "Vivado", ()),
     Board("arty-a7-100", "Arty A7, Artix-7 100T", "arty", ("--variant", "a7-100"), "DDR3, 256 MiB", "arty_a7_100t",
-          "Vivado"),
+          "Vivado", ()),
 )}
 
 

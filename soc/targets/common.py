@@ -56,7 +56,7 @@ def soc_options(board, config, options):
     config   LiteNormConfig or None
 
     The timer counts cycles since reset, because the firmware measures with it, and the bus has bursts for the core's
-    masters. The identification has no date: the same sources give the same bitstream.
+    masters. The identification has no date: the same sources give the same Verilog.
     """
     return dict(dict(integrated_rom_size=ROM_SIZE, integrated_sram_size=0x2000), **options) | dict(
         ident         = identification(board, config),
