@@ -189,7 +189,7 @@ def place(project, folder, seed, frequency, stage):
                 stage(f"place and route, seed {seed}: {part}")
         if report.UTILISATION.match(line):
             seen.append(line)
-        elif seen and (error := report.too_small(seen, project.device)):
+        elif seen and (error := report.too_small(seen, project.family, project.device)):
             raise error
 
     step("place and route", command, project.gateware, folder / f"route-{seed}.log", watch)

@@ -3,25 +3,34 @@
 """What nextpnr reports of a placed and routed design: resources, clocks, and whether the device is large enough."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 
 from litenorm.sim.errors import BuildError
 
-# Columns of the table: what nextpnr calls the resource, by family. A table's number is the sum of its resources.
+# Columns of the table: nextpnr's resources by family, and how many of the first one's sites each takes.
 COLUMNS = ("LUT", "FF", "EBR", "DSP")
 RESOURCES = {
-    "ecp5": {"LUT": ("TRELLIS_COMB",), "FF": ("TRELLIS_FF",), "EBR": ("DP16KD",), "DSP": ("MULT18X18D",)},
-    "gowin": {"LUT": ("LUT4",), "FF": ("DFF",), "EBR": ("BSRAM",), "DSP": ("MULT9X9",)},
+    "ecp5": {
+        "LUT": {"TRELLIS_COMB": 1},
+        "FF": {"TRELLIS_FF": 1},
+        "EBR": {"DP16KD": 1},
+        "DSP": {"MULT18X18D": 1},
+    },
+    "gowin": {
+        "LUT": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
+        "FF": {"DFF": 1},
+        "EBR": {"BSRAM": 1},
+        "DSP": {"MULT18X18": 1, "MULT9X9": 0.5, "MULT36X36": 4, "MULTALU18X18": 2, "MULTALU36X18": 2,
+                "MULTADDALU18X18": 2, "ALU54D": 2},
+    },
 }
+# What the columns hold, for messages.
+TITLES = {"LUT": "LUTs", "FF": "flip-flops", "EBR": "block RAMs", "DSP": "multipliers"}
 SYSTEM = "sys"  # the SoC's clock, whatever its net is called
-# For messages: what a resource of nextpnr's is to a reader.
-NAMES = {
-    "TRELLIS_COMB": "LUTs", "TRELLIS_FF": "flip-flops", "DP16KD": "block RAMs", "MULT18X18D": "multipliers",
-    "TRELLIS_RAMW": "LUT RAM writers", "TRELLIS_IO": "pins", "EHXPLLL": "PLLs",
-    "LUT4": "LUTs", "DFF": "flip-flops", "BSRAM": "block RAMs", "RAM16SDP4": "LUT RAMs", "IOB": "pins",
-    "ALU": "carry LUTs",
-}
+# Other resources that a design may lack, for messages.
+NAMES = {"TRELLIS_RAMW": "LUT RAM writers", "TRELLIS_IO": "pins", "EHXPLLL": "PLLs", "IOB": "pins", "rPLL": "PLLs"}
 
 UTILISATION = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%")
 
@@ -64,8 +73,7 @@ class Placed:
 
     def count(self, column):
         """(used, available) of a column of the table."""
-        names = RESOURCES[self.family][column]
-        return tuple(sum(numbers.get(name, 0) for name in names) for numbers in (self.used, self.available))
+        return sites(self.family, column, self.used, self.available)
 
     @property
     def clock(self):
@@ -114,17 +122,28 @@ def read(text, family, frequency):
     return Placed(family, used, available, tuple(sorted(clocks, key=lambda clock: clock.margin)))
 
 
-def too_small(log, device):
+def sites(family, column, used, available):
+    """(used, available) of a column, in sites of its first resource."""
+    weights = RESOURCES[family][column]
+    first = next(iter(weights))
+    return math.ceil(sum(weight * used.get(name, 0) for name, weight in weights.items())), available.get(first, 0)
+
+
+def too_small(log, family, device):
     """DeviceTooSmall that says by how much, for nextpnr's log of a design that does not fit; None when it fits.
 
     log  lines, as far as they have come
     """
-    short = []
+    used, available = {}, {}
     for line in log:
         if match := UTILISATION.match(line):
-            name, used, available = match[1], int(match[2]), int(match[3])
-            if used > available:
-                short.append(f"{used:,} of {available:,} {NAMES.get(name, name)} ({used - available:,} too many)")
+            used[match[1]], available[match[1]] = int(match[2]), int(match[3])
+    needs = [(TITLES[column], *sites(family, column, used, available)) for column in COLUMNS]
+    needs += [(title, used[name], available[name]) for name, title in NAMES.items() if name in used]
+    short = [f"{n:,} of {m:,} {title} ({n - m:,} too many)" for title, n, m in needs if n > m]
+    known = {name for weights in RESOURCES[family].values() for name in weights} | set(NAMES)
+    short += [f"{used[name]:,} of {available[name]:,} {name} ({used[name] - available[name]:,} too many)"
+              for name in used if name not in known and used[name] > available[name]]
     if short:
         return DeviceTooSmall(f"{device} is too small: the design takes {', '.join(short)}; take a larger board, fewer "
                               "--lanes, a smaller --max-length, or less memory")

@@ -66,12 +66,31 @@ def test_what_is_no_report(text):
 def test_a_design_that_fits():
     log = (DATA / "nextpnr-ecp5.log").read_text().splitlines()
     assert sum("DP16KD" in line for line in log) == 1
-    assert too_small(log, "LFE5U-45F") is None
+    assert too_small(log, "ecp5", "LFE5U-45F") is None
+
+
+def test_gowin_counts_what_takes_the_same_sites():
+    """A LUT site of Gowin's holds logic, a carry or a quarter of a small RAM; nextpnr counts them apart."""
+    cells = {"LUT4": (5000, 8640), "ALU": (1500, 6480), "RAM16SDP4": (100, 270), "DFF": (3000, 6480), "BSRAM": (24, 26),
+             "MULT18X18": (3, 20), "MULT9X9": (1, 40), "MULTALU18X18": (2, 10)}
+    placed = read(report({"sys_clk": (40.0, 27.0)}, cells), "gowin", 27.0)
+    assert [placed.count(column) for column in ("LUT", "FF", "EBR", "DSP")] == [
+        (6900, 8640), (3000, 6480), (24, 26), (8, 20)]
+    log = [f"Info: \t{name:>20}: {used:>7}/ {available:>6}    50%" for name, (used, available) in cells.items()]
+    assert too_small(log, "gowin", "GW1NR-9C") is None
+    log[0] = "Info: \t                LUT4:    7000/   8640    81%"
+    assert "8,900 of 8,640 LUTs (260 too many)" in str(too_small(log, "gowin", "GW1NR-9C"))
+
+
+def test_any_resource_may_be_short():
+    log = ["Info: \t             CLKDIVF:       5/      4   125%", "Info: \t          TRELLIS_IO:     300/    245   122%"]
+    message = str(too_small(log, "ecp5", "LFE5U-45F"))
+    assert "5 of 4 CLKDIVF (1 too many)" in message and "300 of 245 pins (55 too many)" in message
 
 
 def test_a_design_that_does_not_fit():
     log = (DATA / "nextpnr-ecp5.log").read_text().replace("/    108", "/     10").splitlines()
-    error = too_small(log, "LFE5U-45F")
+    error = too_small(log, "ecp5", "LFE5U-45F")
     assert isinstance(error, DeviceTooSmall)
     assert str(error).startswith("LFE5U-45F is too small: the design takes ")
     assert " of 10 block RAMs (" in str(error) and " too many)" in str(error)
