@@ -93,8 +93,8 @@ class Project:
     def read(cls, folder):
         scripts = sorted((folder / "gateware").glob("build_*.sh"))
         if len(scripts) != 1:
-            raise BuildError(f"{folder / 'gateware'} has {len(scripts)} build scripts; good: one, in a folder that only "
-                             "this board's builds use")
+            raise BuildError(f"{folder / 'gateware'} has {len(scripts)} build scripts; good: one, in a folder "
+                             "that only this board's builds use")
         lines = (line.split("#")[0].strip() for line in scripts[0].read_text().splitlines())
         commands = tuple(tuple(shlex.split(line)) for line in lines if line and line != "set -e")
         return cls(scripts[0].parent, scripts[0].stem.removeprefix("build_"), commands)
@@ -193,7 +193,8 @@ def place(project, folder, seed, frequency, stage):
             raise error
 
     step("place and route", command, project.gateware, folder / f"route-{seed}.log", watch)
-    return report.read((project.gateware / command[command.index("--report") + 1]).read_text(), project.family, frequency)
+    written = project.gateware / command[command.index("--report") + 1]
+    return report.read(written.read_text(), project.family, frequency)
 
 
 def place_best(project, folder, seeds, frequency, stage):
@@ -243,8 +244,8 @@ def build(board, arguments, folder, stage, seeds=(1,), timing_allow_fail=False, 
     """
     if bitstream and board.vendor:
         if shutil.which(board.vendor.lower()) is None:
-            raise MissingTool(f"{board.name} needs {board.vendor} for its bitstream, and it is not on the PATH; without "
-                              f"--build the project for {board.vendor} is written")
+            raise MissingTool(f"{board.name} needs {board.vendor} for its bitstream, and it is not on the PATH; "
+                              f"without --build the project for {board.vendor} is written")
     elif bitstream:
         tools.check(board.tools)
     folder.mkdir(parents=True, exist_ok=True)
@@ -263,7 +264,7 @@ def _build(project, folder, stage, seeds, timing_allow_fail):
     frequency = constants["config_clock_frequency"] / 1e6
     key = project.key(seeds, frequency)
     result = folder / "result.json"
-    if project.bitstream.exists() and (kept := _kept(result, key, project)):
+    if kept := earlier(folder, key):
         if not kept.placed.met and not timing_allow_fail:
             kept.placed.check(_advice(seeds))
         return kept
@@ -275,7 +276,9 @@ def _build(project, folder, stage, seeds, timing_allow_fail):
         placed.check(_advice(seeds))
     pack(project, folder, stage)
     with replaced(result) as temporary:
-        temporary.write_text(json.dumps({"key": key, "seed": seed, "tried": tried, "placed": asdict(placed)}, indent=1))
+        temporary.write_text(json.dumps({
+            "key": key, "bitstream": str(project.bitstream.relative_to(folder)), "device": project.device, "seed": seed,
+            "tried": tried, "placed": asdict(placed)}, indent=1))
     return Built(folder, project.bitstream, project.device, placed, seed, tried)
 
 
@@ -284,17 +287,16 @@ def _advice(seeds):
     return f"try {more}, a lower --sys-clk-freq, or --timing-allow-fail"
 
 
-def _kept(result, key, project):
-    """The Built of an earlier build of the same, or None."""
+def earlier(folder, key=None):
+    """The Built of an earlier build in `folder`, with `key` only of that key; None when there is none."""
     try:
-        stored = json.loads(result.read_text())
-        if stored["key"] != key:
+        stored = json.loads((folder / "result.json").read_text())
+        if key not in (None, stored["key"]) or not (folder / stored["bitstream"]).exists():
             return None
         fields = stored["placed"]
         clocks = tuple(report.Clock(**clock) for clock in fields.pop("clocks"))
-        placed = report.Placed(clocks=clocks, **fields)
-        return Built(result.parent, project.bitstream, project.device, placed, stored["seed"],
-                     tuple(map(tuple, stored["tried"])))
+        return Built(folder, folder / stored["bitstream"], stored["device"], report.Placed(clocks=clocks, **fields),
+                     stored["seed"], tuple(map(tuple, stored["tried"])))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

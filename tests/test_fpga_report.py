@@ -83,7 +83,8 @@ def test_gowin_counts_what_takes_the_same_sites():
 
 
 def test_any_resource_may_be_short():
-    log = ["Info: \t             CLKDIVF:       5/      4   125%", "Info: \t          TRELLIS_IO:     300/    245   122%"]
+    log = ["Info: \t             CLKDIVF:       5/      4   125%",
+           "Info: \t          TRELLIS_IO:     300/    245   122%"]
     message = str(too_small(log, "ecp5", "LFE5U-45F"))
     assert "5 of 4 CLKDIVF (1 too many)" in message and "300 of 245 pins (55 too many)" in message
 

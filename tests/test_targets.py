@@ -12,7 +12,6 @@ from functools import cache
 
 import pytest
 
-from litenorm.accel import LiteNormConfig
 from litenorm.sim.build import environment
 from litenorm.soc.targets.boards import BOARDS, board
 

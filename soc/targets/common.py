@@ -35,7 +35,7 @@ def parser(platform, description, sys_clk_freq, script, core):
     target.add_target_argument("--max-length", default=core.max_length, type=int, help="LiteNorm: longest row.")
     target.add_target_argument("--ops", default=",".join(core.ops), help=f"LiteNorm: some of {','.join(OPS)}.")
     target.add_target_argument("--backend", default=core.backend, choices=BACKENDS, help="LiteNorm: back end.")
-    target.add_target_argument("--size", default=core.size, choices=SIZES, help="LiteNorm: size of the serial back end.")
+    target.add_target_argument("--size", default=core.size, choices=SIZES, help="LiteNorm: of the serial back end.")
     target.set_defaults(l2_size=0, integrated_rom_size=ROM_SIZE)
     return target
 
