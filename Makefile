@@ -13,13 +13,17 @@ JOBS ?= 2
 OPENBLAS_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS
 
-.PHONY: help demo bench compare test lint soak dma-soak faults mutants formal setup setup-test setup-formal setup-bench clean
+BOARD ?= ulx3s-45f
+
+.PHONY: help demo bitstream boards bench compare test lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-bench clean
 
 help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
 	@echo "make test      run all tests"
 	@echo "make lint      run ruff"
 	@echo "make bench     run all benchmarks (area, FPGA, throughput, speed-up, simulation); writes docs/bench.md and its plots"
+	@echo "make bitstream build the bitstream of a board, BOARD=$(BOARD) unless given; .venv/bin/litenorm build --help lists them"
+	@echo "make boards    build the bitstreams of docs/boards.md and write it"
 	@echo "make compare   run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
 	@echo
 	@echo "Verification, the long forms; make test has a short form of each. ARGS=--help lists their options:"
@@ -40,6 +44,12 @@ demo: setup
 	@echo "element is compared with the NumPy reference. The first run compiles the C library and the simulation."
 	@echo
 	@$(LITENORM) sim --workload layer
+
+bitstream: setup-fpga
+	@$(LITENORM) build $(BOARD) --build $(ARGS)
+
+boards: setup-fpga
+	@$(PYTHON) -m litenorm.bench.boards --output docs/boards.md $(ARGS)
 
 compare: setup-test
 	@$(LITENORM) compare --lengths 64,128,256,512,1024 --plot docs/compare.svg --plot docs/compare.png \
@@ -74,6 +84,9 @@ setup:
 
 setup-test:
 	@.ci/setup test
+
+setup-fpga:
+	@.ci/setup fpga
 
 setup-formal:
 	@.ci/setup formal

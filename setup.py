@@ -9,7 +9,7 @@ from setuptools import setup
 
 HERE = Path(__file__).parent
 
-FOLDERS = ("accel", "soc", "firmware", "sim", "nn", "bench", "formal")
+FOLDERS = ("accel", "soc", "firmware", "sim", "nn", "bench", "formal", "fpga")
 
 # Files other than Python that the package needs at run time.
 PACKAGE_DATA = {
@@ -36,12 +36,20 @@ def requirements(name):
     """The direct requirements: the lines of the first paragraph of a requirements file, `==` relaxed to `>=`.
 
     The exact pins are for this repository's own environment, which installs from the files. `pip install .` goes into
-    environments that have their own LiteX, and must not replace it when it is as new or newer.
+    environments that have their own LiteX, and must not replace it when it is as new or newer. Files that it includes
+    with `-r` count, but for requirements.txt, which is installed anyway.
     """
     direct = (HERE / name).read_text().split("\n\n")[0]
-    lines = (line.split("#")[0].strip() for line in direct.splitlines())
-    pins = [line.split("==") for line in lines if line and not line.startswith(("-r", "setuptools"))]
-    return [f"{package}>={OLDEST.get(package, release)}" for package, release in pins]
+    lines = [line.split("#")[0].strip() for line in direct.splitlines()]
+    found = []
+    for line in lines:
+        if line.startswith("-r"):
+            included = line.split()[1]
+            found += [] if included == "requirements.txt" else requirements(included)
+        elif line and not line.startswith("setuptools"):
+            package, release = line.split("==")
+            found.append(f"{package}>={OLDEST.get(package, release)}")
+    return sorted(set(found), key=found.index)
 
 
 setup(

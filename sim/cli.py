@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from litenorm.fpga import command as build_command
 from litenorm.sim.errors import SimulationError
 from litenorm.soc.options import CPU_VARIANTS
 
@@ -193,6 +194,7 @@ def make_parser():
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sim_parser(commands)
     compare_parser(commands)
+    build_command.add_parser(commands)
     verilog = commands.add_parser("verilog", help="write the Verilog of the core", add_help=False)
     verilog.set_defaults(run=run_verilog)
     return parser
@@ -214,9 +216,12 @@ def terminable():
 
 def main(argv=None):
     """Run the command line, in the main thread; returns the exit code."""
+    argv, target = build_command.split(sys.argv[1:] if argv is None else argv)
     args, rest = make_parser().parse_known_args(argv)
     if args.command == "verilog":
         args.rest = rest
+    elif args.command == "build" and not rest:
+        args.rest = target
     elif rest:
         make_parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
