@@ -117,11 +117,13 @@ def build_soc(config, cpu_variant, main_ram_size, stage, bios=False):
         software = folder / "software"
         libraries = build_libraries(software, stage)
         for name in ("libc", "libcompiler_rt"):
+            shutil.rmtree(software / name, ignore_errors=True)  # of a SoC with a ROM: empty
             (software / name).symlink_to(os.path.relpath(libraries / name, target / "software"))
         stage("compiling libbase")
         make_library("libbase", software)
         if bios:
             stage("compiling the BIOS")
+            make_library("liblitedram", software)
             make_library("bios", software)
             words = np.frombuffer((software / "bios/bios.bin").read_bytes(), "<u4").tolist()
             (folder / "gateware/sim_rom.init").write_text("".join(map("%08x\n".__mod__, words)))
@@ -162,7 +164,7 @@ def build_libraries(software, stage):
 def make_library(name, software):
     """Run LiteX's Makefile of one library in `software/name`."""
     folder = software / name
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     makefile = folder_of("litex") / "soc/software" / name / "Makefile"
     # libc is compiled by ninja, which runs jobs in parallel itself and complains about a job server of make's.
     jobs = [] if name == "libc" else ["-j2"]

@@ -30,6 +30,7 @@ from litenorm.soc.options import CPU_VARIANTS, MAIN_RAM_SIZE
 
 # Packages of LiteX's C library that the firmware links, in the order in which they are built.
 SOFTWARE_PACKAGES = ("libc", "libcompiler_rt", "libbase")
+BIOS_PACKAGES = ("liblitedram",)  # and of its BIOS, which prints the sizes of memories with it
 
 MAIN_RAM_BASE = 0x4000_0000  # bytes, where the CPU starts
 SRAM_SIZE = 16 * 2**10       # bytes, the stack
@@ -114,6 +115,7 @@ class SimSoC(SoCCore):
             cpu_reset_address        = MAIN_RAM_BASE,
             bus_data_width           = 32,
             bus_bursting             = True,
+            integrated_rom_size      = ROM_SIZE if bios else 0,
             # Any content makes the Verilog read sim_rom.init when the simulation starts.
             integrated_rom_init      = [0]*(ROM_SIZE//4) if bios else [],
             integrated_sram_size     = SRAM_SIZE,
@@ -148,7 +150,7 @@ def elaborate(output_dir, cpu_variant="standard", main_ram_size=MAIN_RAM_SIZE, l
     identify(soc)
     builder = Builder(soc, output_dir=str(output_dir), compile_software=False)
     builder.software_packages, builder.software_libraries = [], []
-    for name in SOFTWARE_PACKAGES:
+    for name in SOFTWARE_PACKAGES + (BIOS_PACKAGES if bios else ()):
         builder.add_software_package(name)
         builder.add_software_library(name)
     builder.build(build_name="sim", run=False)
