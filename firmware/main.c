@@ -76,11 +76,11 @@ static void command_info(const char *argument)
 		uint32_t id = litenorm_id_read();
 
 		record_checked("@info core=1 version=%lu.%lu clock=%lu lanes=%d max_length=%d ops=%d inputs=%d formats=%d "
-		       "affine=%d bus_bytes=%d",
+		       "affine=%d bus_bytes=%d serial=%d",
 		       (unsigned long)(id >> CSR_LITENORM_ID_MAJOR_OFFSET & 0xff),
 		       (unsigned long)(id >> CSR_LITENORM_ID_MINOR_OFFSET & 0xff), (unsigned long)CONFIG_CLOCK_FREQUENCY,
 		       LITENORM_LANES, LITENORM_MAX_LENGTH, LITENORM_OPS, LITENORM_INPUTS, LITENORM_FORMATS,
-		       LITENORM_HAS_AFFINE, LITENORM_BUS_BYTES);
+		       LITENORM_HAS_AFFINE, LITENORM_BUS_BYTES, LITENORM_SERIAL);
 	}
 #else
 	record_checked("@info core=0 clock=%lu max_length=%d", (unsigned long)CONFIG_CLOCK_FREQUENCY,

@@ -195,7 +195,7 @@ void command_rows(const char *argument)
 	}
 	if (result == LITENORM_OK)
 		record_tensor(request.path, "rows", request.type, y, request.job.rows, request.job.length, request.bytes);
-	record_checked("@rows op=%s input=%s format=%s path=%s n=%lu rows=%lu seed=%lu cycles=%lu result=%d", request.op,
+	record_checked("@measure op=%s input=%s format=%s path=%s n=%lu rows=%lu seed=%lu cycles=%lu result=%d", request.op,
 	               request.input, request.format, request.path, (unsigned long)request.job.length,
 	               (unsigned long)request.job.rows, (unsigned long)request.seed, (unsigned long)cycles, result);
 }

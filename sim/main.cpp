@@ -117,6 +117,9 @@ int main(int argc, char** argv) {
 
     // Clock cycles between two looks at the port: less than a millisecond.
     const uint64_t port_period = 512;
+    // Clock cycles from byte to byte that comes in, as on a line: the BIOS and the UART's driver keep up with them.
+    const uint64_t byte_period = 256;
+    uint64_t next_byte = 0;
 
     // The input waits for the first byte of output: the UART's driver clears the receive event when it starts, and a byte
     // that came before would never raise an interrupt.
@@ -133,10 +136,13 @@ int main(int argc, char** argv) {
         const std::string& in = live ? port.input : input;
         size_t& taken = live ? port.sent : sent;
         top.serial_source_ready = !live || !port.full();
-        top.serial_sink_valid = talking && taken < in.size();
+        top.serial_sink_valid = talking && taken < in.size() && cycle >= next_byte;
         top.serial_sink_data = top.serial_sink_valid ? in[taken] : 0;
         top.eval();
-        if (top.serial_sink_valid && top.serial_sink_ready) taken++;
+        if (top.serial_sink_valid && top.serial_sink_ready) {
+            taken++;
+            if (live) next_byte = cycle + byte_period;
+        }
         if (top.serial_source_valid && top.serial_source_ready) {
             talking = true;
             if (live) {

@@ -2,8 +2,8 @@
 # Copyright (c) 2026 LiteNorm contributors
 """Records that the firmware writes on the UART, between lines for people.
 
-A record is one line, `@<record> key=value key=value ...`; values have no blanks. One that ends with `check=` carries the
-CRC32 of the text before it, in 8 hex digits, which is compared and left out. A tensor is a `@tensor` record, then
+A record is one line, `@<record> key=value key=value ...`; values have no blanks. One that ends with `check=` carries
+the CRC32 of the text before it, in 8 hex digits, which is compared and left out. A tensor is a `@tensor` record, then
 lines `@hex <byte offset> <hex bytes>` in ascending order, then `@end crc=<CRC32 of the bytes, 8 hex digits>`:
 
     @tensor path=accel name=output type=s16 rows=2 cols=2

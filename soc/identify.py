@@ -3,9 +3,9 @@
 """Identification of a SoC: what its firmware was compiled for, in the gateware and in the firmware.
 
 The identification is a hash of all that the generated headers say: addresses of registers and memories, fields, and
-constants. LiteX's identifier memory, which software can read, ends with it: `..., id 1f2e3d4c`. The firmware is compiled
-with the same text (CONFIG_IDENTIFIER of `soc.h`), compares the two when it starts, and holds it where a host program
-finds it in the binary (`litenorm.sim.serial.image_id`).
+constants. LiteX's identifier memory, which software can read, ends with it: `..., id 1f2e3d4c`. The firmware is
+compiled with the same text (CONFIG_IDENTIFIER of `soc.h`), compares the two when it starts, and holds it where a host
+program finds it in the binary (`litenorm.sim.serial.image_id`).
 """
 
 import hashlib
@@ -14,6 +14,9 @@ import json
 from litex.soc.integration.export import get_csr_header, get_csr_json
 
 PLACEHOLDER = ", id 00000000"
+
+# Constants that only the BIOS reads: how it boots, what it tests. The same firmware runs whatever they are.
+OF_THE_BIOS = ("CONFIG_BIOS_", "CONFIG_MAIN_RAM_INIT", "ROM_BOOT_ADDRESS", "MEMTEST_", "SDRAM_TEST_", "FLASH_BOOT_")
 
 
 def identify(soc):
@@ -48,7 +51,8 @@ def write(soc, text):
 
 def description(soc):
     """What the headers of a finalized SoC say, without comments: those have dates."""
-    facts = json.loads(get_csr_json(soc.csr_regions, soc.constants, soc.mem_regions))
-    header = get_csr_header(soc.csr_regions, soc.constants, soc.mem_regions["csr"].origin)
+    constants = {name: value for name, value in soc.constants.items() if not name.startswith(OF_THE_BIOS)}
+    facts = json.loads(get_csr_json(soc.csr_regions, constants, soc.mem_regions))
+    header = get_csr_header(soc.csr_regions, constants, soc.mem_regions["csr"].origin)
     lines = [line for line in header.splitlines() if line.startswith("#define")]
     return json.dumps([facts, lines], sort_keys=True)

@@ -3,8 +3,8 @@
 """The SoC that is simulated: VexRiscv, UART, timer, RAM, and LiteNorm as a bus master.
 
 Without a BIOS the CPU starts at `main_ram`, whose first bytes are the firmware. With it the CPU starts in a ROM, whose
-content is read from `sim_rom.init` when the simulation starts, as the BIOS loads the firmware on a board. The UART and the simulation control
-are ports of the top level, which the test bench (`sim/main.cpp`) drives.
+content is read from `sim_rom.init` when the simulation starts, and the BIOS loads the firmware as on a board. The UART
+and the simulation control are ports of the top level, which the test bench (`sim/main.cpp`) drives.
 
 `python -m litenorm.soc.sim --output DIR --options JSON` writes the Verilog, the C headers and the variables of LiteX's
 software build of one such SoC. The runner calls it in a process of its own, because LiteX changes the working folder
