@@ -134,11 +134,11 @@ def random_rows(seed, shape, kind):
 
 
 def expected(case, config):
-    """The model's output for a Case, int64 [rows][n]."""
+    """The model's output for a Case, [rows][n] of the type that the firmware sends."""
     x = random_rows(case.seed, (case.rows, case.n), case.input)
     if case.op == "softmax":
-        return model.softmax(x, SCALES[case.input], case.format, config=config).astype(np.int64)
-    return model.layernorm(x, config=config).astype(np.int64)
+        return model.softmax(x, SCALES[case.input], case.format, config=config)
+    return model.layernorm(x, config=config)
 
 
 def wrong_sums(case, output):
@@ -202,6 +202,8 @@ def selftest(board):
 
 def measure(board, case, config):
     """Run a Case on the board; dict of it with cycles, and the elements and sums that are wrong."""
+    right = expected(case, config)
+
     def understand(text, records):
         if records.all("refused"):
             raise ValueError("the board refused the command")
@@ -211,8 +213,8 @@ def measure(board, case, config):
         if record["result"] != 0:
             return record, None
         output = records.tensors[case.path, "rows"]
-        if output.shape != (case.rows, case.n):
-            raise ValueError(f"the output has shape {output.shape}")
+        if output.shape != right.shape or output.dtype != right.dtype:  # the tensor's header has no check
+            raise ValueError(f"the output has shape {output.shape} and type {output.dtype}")
         return record, output.astype(np.int64)
 
     record, output = board.ask(case.command(), understand)
@@ -220,7 +222,7 @@ def measure(board, case, config):
         raise BoardError(f"`{case.command()}` ended with the driver's code {record['result']}")
     return asdict(case) | {
         "cycles": record["cycles"],
-        "wrong_elements": int(np.count_nonzero(output != expected(case, config))),
+        "wrong_elements": int(np.count_nonzero(output != right)),
         "wrong_sums": wrong_sums(case, output),
     }
 

@@ -8,6 +8,7 @@ ATTEMPTS times at most; `Board.line_errors` and `Board.resets` count how often t
 """
 
 import binascii
+import os
 import re
 import time
 from pathlib import Path
@@ -70,7 +71,8 @@ class Board:
         try:
             self.line = serial.serial_for_url(self.name, self.baud, timeout=0.05, write_timeout=self.silence)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else str(error)
             raise BoardError(f"port {self.name} cannot be opened: {reason}") from None
         try:
             self.connect()
@@ -97,7 +99,7 @@ class Board:
             raise BoardError(f"port {self.name} cannot be written: {error}") from None
 
     def _until(self, *ends, silence=None):
-        """Bytes up to one of `ends` or to a silence: (bytes, end); end is None after a silence."""
+        """Bytes up to one of `ends`, the first of them that is there, or to a silence: (bytes, end or None)."""
         silence = self.silence if silence is None else silence
         data, heard = bytearray(), time.monotonic()
         while True:
@@ -195,15 +197,15 @@ class Board:
     def ask(self, command, understand):
         """understand(text of the answer, Records), after a command whose answer came whole.
 
-        `understand` raises ValueError, KeyError or ProtocolError for an answer that is not one: the command is then
-        given again. BoardError after ATTEMPTS attempts.
+        `understand` raises ValueError, LookupError, TypeError or ProtocolError for an answer that is not one: the
+        command is then given again. BoardError after ATTEMPTS attempts.
         """
         reason = "nothing"
         for _ in range(ATTEMPTS):
             try:
                 text = self._answer(command)
                 return understand(text, protocol.parse(text))
-            except (_Damaged, ProtocolError, ValueError, KeyError) as error:
+            except (_Damaged, ProtocolError, ValueError, LookupError, TypeError) as error:
                 self.line_errors += 1
                 reason = str(error)
                 self.connect()
@@ -216,7 +218,7 @@ class Board:
 
     def _answer(self, command):
         self._write(command.encode() + b"\n")
-        data, end = self._until(b"\n" + PROMPT, GREETING, BIOS_MAGIC, BIOS_PROMPT)
+        data, end = self._until(GREETING, BIOS_MAGIC, BIOS_PROMPT, b"\n" + PROMPT)
         if end in (GREETING, BIOS_MAGIC, BIOS_PROMPT):
             raise _Reset
         if end is None:

@@ -90,6 +90,7 @@ int main(int argc, char** argv) {
     }
 
     const bool live = port.fd >= 0;
+    const pid_t parent = getppid();
     if (live) fcntl(port.fd, F_SETFL, fcntl(port.fd, F_GETFL) | O_NONBLOCK);
 
     struct sigaction action = {};
@@ -170,6 +171,8 @@ int main(int argc, char** argv) {
             fprintf(stderr, "end %s %" PRIu32 " %" PRIu64 "\n", top.simctrl_exit ? "exit" : "watchdog",
                     uint32_t(top.simctrl_exit ? top.simctrl_code : 0), uint64_t(top.simctrl_cycles));
         }
+        // Whoever started a live simulation ends it; if that process has died, nobody would.
+        if (live && cycle % status_period == 0 && getppid() != parent) break;
         if (cycle % status_period == 0) fprintf(stderr, "cycles %" PRIu64 "\n", cycle);
     }
 #ifdef TRACE
