@@ -21,7 +21,7 @@ from litenorm.sim.serial import image_id
 
 ATTEMPTS = 5
 MAIN_RAM = 0x4000_0000  # where the firmware is linked to
-PROMPT = b"litenorm> "
+PROMPT = b"\rlitenorm> "  # a line ends by LF, CR
 GREETING = b"LiteNorm firmware, help lists"
 BIOS_PROMPT = b"litex\x1b[0m> "
 BIOS_MAGIC = b"sL5DdSMmkekro\n"     # the BIOS asks for a program
@@ -123,7 +123,7 @@ class Board:
             data, end = self._until(BIOS_MAGIC, silence=min(1.0, self.silence))
             if end is None:
                 self._write(b"info\n")
-                more, end = self._until(b"\n" + PROMPT, BIOS_PROMPT, BIOS_MAGIC)
+                more, end = self._until(PROMPT, BIOS_PROMPT, BIOS_MAGIC)
                 data += more
             refused = REFUSAL.search(data)
             if refused:
@@ -218,7 +218,7 @@ class Board:
 
     def _answer(self, command):
         self._write(command.encode() + b"\n")
-        data, end = self._until(GREETING, BIOS_MAGIC, BIOS_PROMPT, b"\n" + PROMPT)
+        data, end = self._until(GREETING, BIOS_MAGIC, BIOS_PROMPT, PROMPT)
         if end in (GREETING, BIOS_MAGIC, BIOS_PROMPT):
             raise _Reset
         if end is None:

@@ -64,7 +64,7 @@ class FakeBoard:
     stopping = False
 
     def say(self, text, clean=False):
-        data = bytearray(text if isinstance(text, bytes) else text.encode())
+        data = bytearray(text if isinstance(text, bytes) else text.replace("\r\n", "\n\r").encode())
         if not clean:
             for i in range(len(data)):
                 if self.random.random() < self.noise:
