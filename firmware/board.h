@@ -41,5 +41,12 @@ static inline uint32_t board_random(uint32_t *state)
 void command_selftest(const char *argument);
 void command_layer(const char *argument);
 void command_bench(const char *argument);
+void command_rows(const char *argument);
+
+/** 1 when the SoC is the one that the firmware was compiled for, by the identification that both have. */
+int board_is_ours(void);
+
+/** Say over and over, whenever a key is pressed, that the firmware belongs to another SoC. Does not return. */
+void board_refuse(void);
 
 #endif

@@ -51,23 +51,40 @@ void board_fail(void)
 	failures++;
 }
 
+/* `@soc text=<identifier, blanks as underscores>` */
+static void board_show_identifier(void)
+{
+	static char text[] = CONFIG_IDENTIFIER;
+	char *c;
+
+	printf("%s\n", text);
+	for (c = text; *c; c++)
+		if (*c == ' ')
+			*c = '_';
+	record_checked("@soc text=%s", text);
+	for (c = text; *c; c++)
+		if (*c == '_')
+			*c = ' ';
+}
+
 static void command_info(const char *argument)
 {
 	(void)argument;
-	printf("%s\n", CONFIG_IDENTIFIER);
+	board_show_identifier();
 #ifdef CSR_LITENORM_BASE
 	{
 		uint32_t id = litenorm_id_read();
 
-		printf("@info core=1 version=%lu.%lu clock=%lu lanes=%d max_length=%d ops=%d inputs=%d formats=%d affine=%d "
-		       "bus_bytes=%d\n",
+		record_checked("@info core=1 version=%lu.%lu clock=%lu lanes=%d max_length=%d ops=%d inputs=%d formats=%d "
+		       "affine=%d bus_bytes=%d serial=%d",
 		       (unsigned long)(id >> CSR_LITENORM_ID_MAJOR_OFFSET & 0xff),
 		       (unsigned long)(id >> CSR_LITENORM_ID_MINOR_OFFSET & 0xff), (unsigned long)CONFIG_CLOCK_FREQUENCY,
 		       LITENORM_LANES, LITENORM_MAX_LENGTH, LITENORM_OPS, LITENORM_INPUTS, LITENORM_FORMATS,
-		       LITENORM_HAS_AFFINE, LITENORM_BUS_BYTES);
+		       LITENORM_HAS_AFFINE, LITENORM_BUS_BYTES, LITENORM_SERIAL);
 	}
 #else
-	printf("@info core=0 clock=%lu\n", (unsigned long)CONFIG_CLOCK_FREQUENCY);
+	record_checked("@info core=0 clock=%lu max_length=%d", (unsigned long)CONFIG_CLOCK_FREQUENCY,
+	               LITENORM_REF_MAX_LENGTH);
 #endif
 }
 
@@ -98,6 +115,8 @@ static const struct console_command commands[] = {
 	{ "selftest", "", "compare the core with the C twin, provoke every error", command_selftest },
 	{ "layer", "[accel|cpu|both]", "run the transformer layer in memory", command_layer },
 	{ "bench", "[calls]", "cycles of calls for one short row; softmax, LayerNorm, matrix products", command_bench },
+	{ "rows", "OP IN FORMAT PATH N ROWS SEED", "random rows: cycles and every element, for litenorm bench",
+	  command_rows },
 	{ "exit", "[code]", "end the simulation; default: number of failures", command_exit },
 };
 
@@ -114,6 +133,8 @@ int main(void)
 	irq_setmask(0);
 	irq_setie(1);
 	uart_init();
+	if (!board_is_ours())
+		board_refuse();
 	printf("\nLiteNorm firmware, help lists the commands\n");
 	if (board_has_core()) {
 		int result = litenorm_init();

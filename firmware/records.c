@@ -3,8 +3,11 @@
 
 #include "records.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
+#define RECORD_SIZE 256u
 #define HEX_BYTES 64u
 
 /* LiteX's crc32() cannot go on where it ended, which rows with padding between them need. */
@@ -28,6 +31,17 @@ uint32_t crc32_update(uint32_t crc, const void *data, size_t bytes)
 	for (i = 0; i < bytes; i++)
 		crc = table[(crc ^ byte[i]) & 0xff] ^ crc >> 8;
 	return ~crc;
+}
+
+void record_checked(const char *format, ...)
+{
+	static char text[RECORD_SIZE];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	printf("%s check=%08lx\n", text, (unsigned long)crc32_update(0, text, strlen(text)));
 }
 
 void record_error(int code, const char *text)

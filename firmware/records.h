@@ -15,6 +15,9 @@
 /** CRC-32 (zlib) of more bytes: start with 0. */
 uint32_t crc32_update(uint32_t crc, const void *data, size_t bytes);
 
+/** A record, as by printf without the line's end, and ` check=<CRC-32 of the text before>`: at most 255 characters. */
+void record_checked(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /** `@error code=<code> text=<text, blanks as underscores>`. */
 void record_error(int code, const char *text);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "board.h"
+#include "records.h"
 
 uint8_t selftest_input[BUFFER_BYTES] __attribute__((aligned(16)));
 uint8_t selftest_from_twin[BUFFER_BYTES + CANARY_BYTES] __attribute__((aligned(16)));
@@ -29,7 +30,7 @@ static unsigned tests, failed;
 
 void selftest_report(const char *name, const char *detail, int ok)
 {
-	printf("@selftest name=%s%s%s ok=%d\n", name, *detail ? "_" : "", detail, ok);
+	record_checked("@selftest name=%s%s%s ok=%d", name, *detail ? "_" : "", detail, ok);
 	tests++;
 	if (!ok) {
 		failed++;

@@ -23,6 +23,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from litenorm.firmware import generate
 from litenorm.nn import image
 from litenorm.sim.cache import build_dir, cached, digest, locked
@@ -89,15 +91,18 @@ def run_tool(what, command, cwd):
 
 # SoC and libraries --------------------------------------------------------------------------------------------------
 
-def soc_options(config, cpu_variant, main_ram_size):
+def soc_options(config, cpu_variant, main_ram_size, bios=False):
     """Arguments of `litenorm.soc.sim.elaborate` as JSON."""
     litenorm = None if config is None else dataclasses.asdict(config)
-    return json.dumps({"cpu_variant": cpu_variant, "main_ram_size": main_ram_size, "litenorm": litenorm})
+    return json.dumps({"cpu_variant": cpu_variant, "main_ram_size": main_ram_size, "litenorm": litenorm, "bios": bios})
 
 
-def build_soc(config, cpu_variant, main_ram_size, stage):
-    """Elaborate the SoC and build the C libraries for it; returns its folder. `stage(text)` is told what goes on."""
-    options = soc_options(config, cpu_variant, main_ram_size)
+def build_soc(config, cpu_variant, main_ram_size, stage, bios=False):
+    """Elaborate the SoC and build the C libraries for it; returns its folder. `stage(text)` is told what goes on.
+
+    With `bios` the SoC starts in a ROM, and LiteX's BIOS is compiled into its `gateware/sim_rom.init`.
+    """
+    options = soc_options(config, cpu_variant, main_ram_size, bios)
     folders = [folder_of("litenorm.accel"), folder_of("litenorm.soc")]
     sources = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     key = digest(options, sys.version, *(f"{name} {version(name)}" for name in VERSIONED),
@@ -112,9 +117,16 @@ def build_soc(config, cpu_variant, main_ram_size, stage):
         software = folder / "software"
         libraries = build_libraries(software, stage)
         for name in ("libc", "libcompiler_rt"):
+            shutil.rmtree(software / name, ignore_errors=True)  # of a SoC with a ROM: empty
             (software / name).symlink_to(os.path.relpath(libraries / name, target / "software"))
         stage("compiling libbase")
         make_library("libbase", software)
+        if bios:
+            stage("compiling the BIOS")
+            make_library("liblitedram", software)
+            make_library("bios", software)
+            words = np.frombuffer((software / "bios/bios.bin").read_bytes(), "<u4").tolist()
+            (folder / "gateware/sim_rom.init").write_text("".join(map("%08x\n".__mod__, words)))
         variables = software / "include/generated/variables.mak"
         variables.write_text(variables.read_text().replace(str(folder), str(target)))
 
@@ -152,7 +164,7 @@ def build_libraries(software, stage):
 def make_library(name, software):
     """Run LiteX's Makefile of one library in `software/name`."""
     folder = software / name
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     makefile = folder_of("litex") / "soc/software" / name / "Makefile"
     # libc is compiled by ninja, which runs jobs in parallel itself and complains about a job server of make's.
     jobs = [] if name == "libc" else ["-j2"]

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from litenorm.bench import command as bench_command
 from litenorm.fpga import command as build_command
+from litenorm.sim import serial_command
 from litenorm.sim.errors import SimulationError
 from litenorm.soc.options import CPU_VARIANTS
 
@@ -195,6 +197,8 @@ def make_parser():
     sim_parser(commands)
     compare_parser(commands)
     build_command.add_parser(commands)
+    bench_command.add_parser(commands)
+    serial_command.add_parsers(commands)
     verilog = commands.add_parser("verilog", help="write the Verilog of the core", add_help=False)
     verilog.set_defaults(run=run_verilog)
     return parser

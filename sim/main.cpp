@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 LiteNorm contributors
 
-// Test bench of the simulated SoC: clock, UART to and from files, cycle limit, optional FST trace.
+// Test bench of the simulated SoC: clock, UART to and from files or a terminal, cycle limit, optional FST trace.
 //
 //     Vsim --limit CYCLES --input FILE [--trace FILE.fst]
+//     Vsim --limit CYCLES --port FD [--trace FILE.fst]
+//
+// With --port the UART is a file descriptor that was inherited, as the master of a pseudo-terminal: bytes come and go
+// while the simulation runs. What its other side does not take yet holds up the UART, and nothing is lost.
 //
 // SIGTERM and SIGINT end it after the current clock cycle with a whole trace, and exit code 0 as otherwise.
 //
@@ -20,6 +24,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "Vsim.h"
 #include "verilated.h"
@@ -45,15 +52,46 @@ static std::string read_file(const char* path) {
     return text;
 }
 
+// Bytes between the UART and a file descriptor.
+struct Port {
+    int fd = -1;
+    std::string input, output;  // on the way
+    size_t sent = 0;            // bytes of input that the UART has taken
+
+    static const size_t capacity = 4096;
+
+    bool full() const { return output.size() >= capacity; }
+
+    // Moves what can be moved without waiting. A terminal that nobody has open gives errors, which are no bytes.
+    void exchange() {
+        if (!output.empty()) {
+            ssize_t count = write(fd, output.data(), output.size());
+            if (count > 0) output.erase(0, size_t(count));
+        }
+        if (sent == input.size()) {
+            char bytes[capacity];
+            ssize_t count = read(fd, bytes, sizeof(bytes));
+            input.assign(bytes, count > 0 ? size_t(count) : 0);
+            sent = 0;
+        }
+    }
+};
+
 int main(int argc, char** argv) {
     uint64_t limit = 0;
+    Port port;
     std::string input;
     const char* trace = nullptr;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--limit")) limit = strtoull(argv[i + 1], nullptr, 0);
         if (!strcmp(argv[i], "--input")) input = read_file(argv[i + 1]);
+        if (!strcmp(argv[i], "--port")) port.fd = atoi(argv[i + 1]);
         if (!strcmp(argv[i], "--trace")) trace = argv[i + 1];
     }
+
+    const bool live = port.fd >= 0;
+    const pid_t parent = getppid();
+    if (live) fcntl(port.fd, F_SETFL, fcntl(port.fd, F_GETFL) | O_NONBLOCK);
 
     struct sigaction action = {};
     action.sa_handler = stop;  // without SA_RESTART: a write to a full pipe, which nobody may read any more, ends
@@ -78,6 +116,12 @@ int main(int argc, char** argv) {
     // About twice a second.
     const uint64_t status_period = uint64_t(1) << 20;
 
+    // Clock cycles between two looks at the port: less than a millisecond.
+    const uint64_t port_period = 512;
+    // Clock cycles from byte to byte that comes in, as on a line: the BIOS and the UART's driver keep up with them.
+    const uint64_t byte_period = 256;
+    uint64_t next_byte = 0;
+
     // The input waits for the first byte of output: the UART's driver clears the receive event when it starts, and a byte
     // that came before would never raise an interrupt.
     bool talking = false;
@@ -89,14 +133,25 @@ int main(int argc, char** argv) {
     top.eval();
     for (uint64_t cycle = 0; drain != 0 && !stopped && !context.gotFinish(); cycle++) {
         // Clock low: the outputs are settled, the inputs change.
-        top.serial_sink_valid = talking && sent < input.size();
-        top.serial_sink_data = top.serial_sink_valid ? input[sent] : 0;
+        if (live && cycle % port_period == 0) port.exchange();
+        const std::string& in = live ? port.input : input;
+        size_t& taken = live ? port.sent : sent;
+        top.serial_source_ready = !live || !port.full();
+        top.serial_sink_valid = talking && taken < in.size() && cycle >= next_byte;
+        top.serial_sink_data = top.serial_sink_valid ? in[taken] : 0;
         top.eval();
-        if (top.serial_sink_valid && top.serial_sink_ready) sent++;
-        if (top.serial_source_valid) {
+        if (top.serial_sink_valid && top.serial_sink_ready) {
+            taken++;
+            if (live) next_byte = cycle + byte_period;
+        }
+        if (top.serial_source_valid && top.serial_source_ready) {
             talking = true;
-            putchar(top.serial_source_data);
-            if (top.serial_source_data == '\n') fflush(stdout);
+            if (live) {
+                port.output.push_back(char(top.serial_source_data));
+            } else {
+                putchar(top.serial_source_data);
+                if (top.serial_source_data == '\n') fflush(stdout);
+            }
         }
 #ifdef TRACE
         if (trace) tracer.dump(10 * cycle);
@@ -111,10 +166,13 @@ int main(int argc, char** argv) {
             drain--;
         } else if (top.simctrl_exit || top.simctrl_watchdog) {
             drain = drain_cycles;
+            if (live) drain = 4 * int(port_period);
             fflush(stdout);
             fprintf(stderr, "end %s %" PRIu32 " %" PRIu64 "\n", top.simctrl_exit ? "exit" : "watchdog",
                     uint32_t(top.simctrl_exit ? top.simctrl_code : 0), uint64_t(top.simctrl_cycles));
         }
+        // Whoever started a live simulation ends it; if that process has died, nobody would.
+        if (live && cycle % status_period == 0 && getppid() != parent) break;
         if (cycle % status_period == 0) fprintf(stderr, "cycles %" PRIu64 "\n", cycle);
     }
 #ifdef TRACE

@@ -2,7 +2,8 @@
 # Copyright (c) 2026 LiteNorm contributors
 """Records that the firmware writes on the UART, between lines for people.
 
-A record is one line, `@<record> key=value key=value ...`; values have no blanks. A tensor is a `@tensor` record, then
+A record is one line, `@<record> key=value key=value ...`; values have no blanks. One that ends with `check=` carries
+the CRC32 of the text before it, in 8 hex digits, which is compared and left out. A tensor is a `@tensor` record, then
 lines `@hex <byte offset> <hex bytes>` in ascending order, then `@end crc=<CRC32 of the bytes, 8 hex digits>`:
 
     @tensor path=accel name=output type=s16 rows=2 cols=2
@@ -58,7 +59,13 @@ def _value(key, text):
 
 
 def parse_record(line):
-    """`@name a=1 b=x` as {"record": "name", "a": 1, "b": "x"}: decimal integers as int, `crc` as hexadecimal."""
+    """`@name a=1 b=x` as {"record": "name", "a": 1, "b": "x"}: decimal integers as int, `crc` as hexadecimal.
+
+    Raises ValueError for what is not key=value, and when the record's check is not the CRC32 of the text before it.
+    """
+    line, checked, check = line.rstrip().partition(" check=")
+    if checked and check != f"{zlib.crc32(line.encode()):08x}":
+        raise ValueError(f"the check of the record is {check}, {zlib.crc32(line.encode()):08x} was expected")
     name, *pairs = line[1:].split()
     record = {"record": name}
     for pair in pairs:

@@ -2,8 +2,9 @@
 # Copyright (c) 2026 LiteNorm contributors
 """The SoC that is simulated: VexRiscv, UART, timer, RAM, and LiteNorm as a bus master.
 
-There is no BIOS: the CPU starts at `main_ram`, whose first bytes are the firmware. The UART and the simulation control
-are ports of the top level, which the test bench (`sim/main.cpp`) drives.
+Without a BIOS the CPU starts at `main_ram`, whose first bytes are the firmware. With it the CPU starts in a ROM, whose
+content is read from `sim_rom.init` when the simulation starts, and the BIOS loads the firmware as on a board. The UART
+and the simulation control are ports of the top level, which the test bench (`sim/main.cpp`) drives.
 
 `python -m litenorm.soc.sim --output DIR --options JSON` writes the Verilog, the C headers and the variables of LiteX's
 software build of one such SoC. The runner calls it in a process of its own, because LiteX changes the working folder
@@ -24,13 +25,16 @@ from litex.soc.integration.soc_core import SoCCore
 from litex.soc.interconnect.csr import CSRStorage
 from migen import *
 
+from litenorm.soc.identify import identify
 from litenorm.soc.options import CPU_VARIANTS, MAIN_RAM_SIZE
 
 # Packages of LiteX's C library that the firmware links, in the order in which they are built.
 SOFTWARE_PACKAGES = ("libc", "libcompiler_rt", "libbase")
+BIOS_PACKAGES = ("liblitedram",)  # and of its BIOS, which prints the sizes of memories with it
 
 MAIN_RAM_BASE = 0x4000_0000  # bytes, where the CPU starts
 SRAM_SIZE = 16 * 2**10       # bytes, the stack
+ROM_SIZE = 64 * 2**10        # bytes, LiteX's BIOS
 
 # A nominal figure: it only decides what the firmware calls a second.
 CLOCK_FREQUENCY = int(100e6)  # Hz
@@ -82,7 +86,7 @@ class SimControl(LiteXModule):
 # SoC ----------------------------------------------------------------------------------------------
 
 class SimSoC(SoCCore):
-    """A LiteX SoC for simulation: 32-bit bursting bus, no BIOS, `main_ram` at 0x4000_0000.
+    """A LiteX SoC for simulation: 32-bit bursting bus, `main_ram` at 0x4000_0000.
 
     Parameters
     ----------
@@ -90,10 +94,12 @@ class SimSoC(SoCCore):
     main_ram_size : bytes, a power of two of at least 2 MiB
     with_litenorm : attach the core as peripheral `litenorm`
     litenorm_config : LiteNormConfig of the core; None is the default configuration
+    bios : start in a ROM of ROM_SIZE bytes, where LiteX's BIOS belongs, instead of in main_ram
 
     Raises ValueError for an unknown variant or a wrong size.
     """
-    def __init__(self, cpu_variant="standard", main_ram_size=MAIN_RAM_SIZE, with_litenorm=True, litenorm_config=None):
+    def __init__(self, cpu_variant="standard", main_ram_size=MAIN_RAM_SIZE, with_litenorm=True, litenorm_config=None,
+        bios=False):
         if cpu_variant not in CPU_VARIANTS:
             raise ValueError(f"cpu_variant is {cpu_variant!r}: use one of {', '.join(CPU_VARIANTS)}")
         if main_ram_size < 2 * 2**20 or main_ram_size & (main_ram_size - 1) or main_ram_size > 2**30:
@@ -109,7 +115,9 @@ class SimSoC(SoCCore):
             cpu_reset_address        = MAIN_RAM_BASE,
             bus_data_width           = 32,
             bus_bursting             = True,
-            integrated_rom_size      = 0,
+            integrated_rom_size      = ROM_SIZE if bios else 0,
+            # Any content makes the Verilog read sim_rom.init when the simulation starts.
+            integrated_rom_init      = [0]*(ROM_SIZE//4) if bios else [],
             integrated_sram_size     = SRAM_SIZE,
             integrated_main_ram_size = main_ram_size,
             integrated_main_ram_init = [0],  # makes the Verilog read sim_main_ram.init when the simulation starts
@@ -125,7 +133,7 @@ class SimSoC(SoCCore):
 
 # Elaboration --------------------------------------------------------------------------------------
 
-def elaborate(output_dir, cpu_variant="standard", main_ram_size=MAIN_RAM_SIZE, litenorm=None):
+def elaborate(output_dir, cpu_variant="standard", main_ram_size=MAIN_RAM_SIZE, litenorm=None, bios=False):
     """Write Verilog, C headers and build variables of a SimSoC into `output_dir`.
 
     `litenorm` is a dict of LiteNormConfig's arguments, or None for a SoC without the core. Written are
@@ -138,10 +146,11 @@ def elaborate(output_dir, cpu_variant="standard", main_ram_size=MAIN_RAM_SIZE, l
         from litenorm.accel import LiteNormConfig
         config = LiteNormConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in litenorm.items()})
     soc = SimSoC(cpu_variant=cpu_variant, main_ram_size=main_ram_size,
-        with_litenorm=config is not None, litenorm_config=config)
+        with_litenorm=config is not None, litenorm_config=config, bios=bios)
+    identify(soc)
     builder = Builder(soc, output_dir=str(output_dir), compile_software=False)
     builder.software_packages, builder.software_libraries = [], []
-    for name in SOFTWARE_PACKAGES:
+    for name in SOFTWARE_PACKAGES + (BIOS_PACKAGES if bios else ()):
         builder.add_software_package(name)
         builder.add_software_library(name)
     builder.build(build_name="sim", run=False)

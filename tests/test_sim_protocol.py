@@ -84,3 +84,11 @@ def test_one_wants_exactly_one():
         records.one("rows")
     with pytest.raises(ProtocolError, match="sent 0 records @rows path=fpga"):
         records.one("rows", path="fpga")
+
+
+def test_a_record_with_a_check():
+    """CRC-32 of the text before it, as zlib.crc32 gives it; it is no field of the record."""
+    assert parse("@a b=1 check=ca9f0dc6\n").records == [{"record": "a", "b": 1}]
+    for line in ("@a b=2 check=ca9f0dc6", "@a b=1 check=ca9f0dc7", "@a b=1 check="):
+        with pytest.raises(ProtocolError, match="UART line 1: the check of the record is"):
+            parse(line)

@@ -13,6 +13,7 @@ from litex.soc.integration.builder import Builder
 from litenorm.accel import LiteNormConfig
 from litenorm.accel.config import BACKENDS, SIZES
 from litenorm.accel.constants import OPS
+from litenorm.soc.identify import identify
 
 ROM_SIZE = 0x10000  # bytes at most; LiteX cuts the ROM down to its BIOS
 
@@ -87,6 +88,7 @@ def run(target, args, make_soc, loader):
     """Elaborate, build, load, as the script's flags say; returns the exit code. make_soc(config) gives the SoC."""
     try:
         soc = make_soc(core_config(args))
+        identify(soc)
         builder = Builder(soc, **target.builder_argdict)
         if args.build:
             builder.build(**target.toolchain_argdict)

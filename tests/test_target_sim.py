@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 LiteNorm contributors
+"""soc/targets/sim.py: what it hands to LiteX's own simulation. Compiling that takes a minute and is not done here."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from litenorm.sim.build import environment
+
+
+def target(folder, *arguments):
+    return subprocess.run([sys.executable, "-m", "litenorm.soc.targets.sim", *arguments], cwd=folder, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, env=environment())
+
+
+def test_gateware_console_and_memory(tmp_path):
+    """The firmware is in main_ram, the BIOS is told to boot it, and it is the firmware of the SoC without it."""
+    folder = tmp_path / "build/sim"
+    identifiers = []
+    image = np.arange(1, 100, dtype="<u4")
+    (tmp_path / "litenorm.bin").write_bytes(image.tobytes())
+    for arguments in ([], ["--ram-init=litenorm.bin"]):
+        done = target(tmp_path, "--no-compile", "--lanes=8", *arguments)
+        assert done.returncode == 0, done.stderr
+        header = (folder / "software/include/generated/soc.h").read_text()
+        assert "#define LITENORM_LANES 8" in header
+        assert ("#define ROM_BOOT_ADDRESS" in header) == bool(arguments)
+        identifiers.append(re.search(r'CONFIG_IDENTIFIER "(.*)"', header).group(1))
+    assert identifiers[0] == identifiers[1]
+    words = (folder / "gateware/sim_main_ram.init").read_text().split()
+    assert [int(word, 16) for word in words[: len(image)]] == image.tolist()
+    modules = json.loads((folder / "gateware/sim_config.js").read_text())
+    assert [module["module"] for module in modules if "module" in module] == ["clocker", "serial2console"]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--ram-init=nothing.bin"], "--ram-init is nothing.bin, which is no file"),
+    (["--lanes=3"], "lanes is 3; good: 1, 2, 4, 8, 16"),
+])
+def test_bad_value_is_one_line(tmp_path, arguments, message):
+    done = target(tmp_path, *arguments)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and len(lines) == 1 and message in lines[0]
