@@ -16,7 +16,7 @@ class Divider(LiteXModule):
     high * 2^quotient_bits + low == divisor * quotient + remainder,   0 <= remainder < divisor
 
     holds when `done` is set after `start`, given high < divisor. A quotient that is too large by little, so that
-    2^quotient_bits * (high + 1 - divisor) + divisor < 2^divisor_bits, saturates: each digit is 1.
+    2^quotient_bits * (high + 1 - divisor) + divisor <= 2^divisor_bits, saturates: each digit is 1.
 
     Latency: quotient_bits / steps + 1 cycles from `start` to `done`. `done` and the results hold until the next
     `start`; one that comes while it runs is not seen.

@@ -92,8 +92,11 @@ class RowConstants(LiteXModule):
         self.dividing = dividing = Signal()     # the divider has a row's quotient, or forms it
         self.free = free = Signal()             # it may start the next row
         self.whole = whole = Signal(reset=1)    # all that belongs to the quotient is there
+        quotient = divider.quotient
+        if QUOTIENT_BITS > c.GAIN_BITS:     # an odd GAIN_BITS: the divider saturates a bit too high
+            quotient = Mux(quotient[c.GAIN_BITS:] != 0, 2**c.GAIN_BITS - 1, quotient)
         self.comb += [
-            source.gain.eq(divider.quotient),
+            source.gain.eq(quotient),
             source.valid.eq(dividing & divider.done & whole),
             free.eq(~dividing | (source.valid & source.ready)),
         ]

@@ -169,8 +169,8 @@ SUMS = [
     Proof(
         "softmax_row_3", "codes of every row add up to T: any exponentials, 5 formats; codes in range",
         "T to 2^4, e 5 bits, N to 3", "sums:SoftmaxRow", "bounded",
-        NO_SEED | NOT_SPELLED_OUT | {"R does not saturate": Edit(
-            ROW_CONSTANTS, "full.eq(leave & large)", "full.eq(0)")},
+        NO_SEED | NOT_SPELLED_OUT | {"R is one too large, and its largest value 0": Edit(
+            ROW_CONSTANTS, "source.gain.eq(quotient)", "source.gain.eq(quotient + 1)")},
         dict(lanes=1, max_length=3), depth=30, bug_depth=30, edits=widths.softmax(4, 5, 3), quick=True,
     ),
     Proof(

@@ -149,8 +149,12 @@ class SoftmaxRow(Row):
         self.prove("sum_is_total", ~self.finished | (self.row_sum == expected))
         self.prove("codes_in_range", ~normalizer.source.valid | Reduce("AND", in_range))
         self.prove("no_false_alarm", ~self.check.row_error)
+        # A quotient below 2^bits, or one too large by so little that the divider saturates.
         divider = constants.divider
-        self.prove("divider_operands", ~divider.start | (divider.high < divider.divisor))
+        bits, width = len(divider.quotient), len(divider.divisor)
+        largest = self.named(((divider.high - divider.divisor + 1) << bits) + divider.divisor, "largest_remainder",
+                             width + bits + 2)
+        self.prove("divider_operands", ~divider.start | (divider.high < divider.divisor) | (largest <= 1 << width))
 
 
 class LayerNormRow(Row):
