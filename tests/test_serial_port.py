@@ -17,7 +17,8 @@ from litenorm.sim.runner import Observer, SimOptions
 from litenorm.sim.serial import SimulatedPort, build_parts, identifier, image_id
 
 LITEX_TERM = Path(sys.executable).with_name("litex_term")
-TIMEOUT = 120
+TIMEOUT = 300  # seconds: the upload takes 25 million cycles
+KEPT = 20000   # characters
 
 
 class Terminal:
@@ -48,6 +49,8 @@ class Terminal:
                 chunk = os.read(self.process.stdout.fileno(), 4096)
                 assert chunk, f"litex_term ended: {self.text}"
                 self.text += chunk.decode(errors="replace").replace("\r", "\n")
+                # While it waits for an answer litex_term writes its progress over and over: megabytes.
+                self.text = self.text[-KEPT:]
         self.text = self.text[found.end():]
         return found
 
