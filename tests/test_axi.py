@@ -4,7 +4,9 @@
 """accel/axi.py: the Verilog that `litenorm verilog --bus axi` writes, Verilated and driven through its AXI ports."""
 
 import functools
+import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from litenorm.accel import LiteNormConfig, axi_registers, export, model
 from litenorm.accel.axi_registers import MAP_VERSION, STATUS, configuration_fields, registers
 from litenorm.accel.scale import Scale
 from litenorm.sim.axi import axi_channels_dut, axi_rows_dut
+from litenorm.sim.cli import main
 from litenorm.sim.rowcheck import RowMismatch, compare_packets, mixed_rows
 from litenorm.sim.verilated import Stall
 
@@ -29,6 +32,8 @@ STALLS = (
     {"sink": 0.1, "source": Stall(0.5, burst=20)},
     {"sink": Stall(0.5, burst=15)},
 )
+# What LiteX's generator writes by design, see test_export.py.
+WAIVED = ["-Wno-COMBDLY", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST", "-Wno-WIDTH", "-Wno-UNUSEDSIGNAL"]
 # The bit-serial norms are slow: 300,000 cycles a row of 64.
 LIMITS = dict(max_cycles=1 << 40, hang_cycles=1 << 20)
 OKAY, SLVERR = 0, 2
@@ -217,7 +222,8 @@ def test_no_answer_before_both_halves_of_a_write():
 # What is wrong, and what is said about it --------------------------------------------------------------------
 
 
-def softmax_params(length, scale=Scale.from_real(0.05), **changes):
+def softmax_params(length, **changes):
+    scale = Scale.from_real(0.05)
     values = dict(op=0, format=2, length=length, scale_multiplier=scale.multiplier, scale_shift=scale.shift)
     return [(offset(name), value) for name, value in (values | changes).items()]
 
@@ -371,3 +377,97 @@ def test_c_header(tmp_path):
 def test_refuses_a_core_without_masks():
     with pytest.raises(ValueError, match="masks is False; good: True"):
         export.axi_verilog(LiteNormConfig(backend="serial", masks=False))
+
+
+def test_docs_have_the_map():
+    page = (Path(__file__).parent.parent / "docs" / "standalone.md").read_text()
+    assert axi_registers.markdown() in page, "python -m litenorm.accel.axi_registers prints the tables"
+    for stream_name in ("aclk", "aresetn", "irq"):
+        assert f"`{stream_name}`" in page
+
+
+# The command, and the example --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments,name,config", [
+    (["--lanes", "4", "--max-length", "64"], "litenorm_axi", CONFIGS["4 lanes"]),
+    (["--op", "softmax", "--lanes", "1"], "litenorm_axi_softmax", LiteNormConfig(lanes=1, ops="softmax")),
+    (["--backend", "serial"], "litenorm_axi_serial_area", LiteNormConfig(backend="serial")),
+], ids=["parallel", "softmax", "serial"])
+def test_command(arguments, name, config, tmp_path, capsys):
+    assert main(["verilog", "--bus", "axi", *arguments, "-o", str(tmp_path / "rtl")]) == 0
+    files = sorted(p.name for p in (tmp_path / "rtl").iterdir())
+    assert files == sorted([f"{name}.v", "litenorm_axi.h", "litenorm_axi.vh"])
+    assert capsys.readouterr().out.count("\n") == 3
+    text = (tmp_path / "rtl" / f"{name}.v").read_text()
+    assert text == export.axi_verilog(config, name)
+    assert (tmp_path / "rtl" / "litenorm_axi.h").read_text() == axi_registers.c_header(config)
+    ports = set(re.findall(r"^    (?:input|output)\s+wire\s+(?:\[\d+:0\]\s+)?(\w+)", text, flags=re.M))
+    streams = ["s_axis", "m_axis"] + ["s_axis_weights"] * config.has_affine
+    expected = {"aclk", "aresetn", "irq"} | {f"{s}_t{p}" for s in streams for p in ("data", "valid", "ready", "last")}
+    expected |= {"s_axis_weights_tuser"} if config.has_affine else set()
+    expected |= {f"s_axil_{p}" for p in """awaddr awprot awvalid awready wdata wstrb wvalid wready bresp bvalid bready
+                                            araddr arprot arvalid arready rdata rresp rvalid rready""".split()}
+    assert ports == expected
+    path = tmp_path / "rtl" / f"{name}.v"
+    done = subprocess.run(["iverilog", "-g2005", "-Wall", "-tnull", path], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stdout + done.stderr
+    done = subprocess.run(["verilator", "--lint-only", "-Wall", *WAIVED, path], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stdout + done.stderr
+
+
+def test_command_leaves_nothing_behind_when_it_fails(tmp_path, capsys):
+    (tmp_path / "litenorm_axi.h").mkdir()       # a file cannot take this name
+    assert main(["verilog", "--bus", "axi", "-o", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.glob("*.tmp*"))
+
+
+TESTBENCH = """\
+`timescale 1ns / 1ps
+module testbench;
+    reg clk = 0, rst_n = 0;
+    wire [63:0] result;
+    wire result_valid, result_last, done, error;
+    reg result_ready = 0;
+    integer rows = 0, cycles = 0;
+    litenorm_example dut(.clk(clk), .rst_n(rst_n), .result(result), .result_valid(result_valid),
+                         .result_last(result_last), .result_ready(result_ready), .done(done), .error(error));
+    always #5 clk = ~clk;
+    always @(posedge clk) begin
+        cycles <= cycles + 1;
+        rst_n <= cycles >= 4;
+        result_ready <= $random;
+        if (rst_n & dut.tvalid & dut.tready) $display("in %h", dut.tdata);
+        if (rst_n & result_valid & result_ready) begin
+            $display("out %h", result);
+            if (result_last) rows <= rows + 1;
+        end
+        if ((rows == 3) | (cycles == 20000)) begin
+            $display("done %b error %b", done, error);
+            $finish;
+        end
+    end
+endmodule
+"""
+
+
+def test_example_in_icarus(tmp_path):
+    """docs/litenorm_example.v around the exported core gives the model's codes of the rows in its ROM."""
+    assert main(["verilog", "--bus", "axi", "--lanes", "4", "--max-length", "64", "-o", str(tmp_path)]) == 0
+    (tmp_path / "testbench.v").write_text(TESTBENCH)
+    example = Path(__file__).parent.parent / "docs" / "litenorm_example.v"
+    done = subprocess.run(["iverilog", "-g2005", "-Wall", "-Wno-timescale", "-I", tmp_path, "-s", "testbench", "-o",
+                           "example", example, "litenorm_axi.v", "testbench.v"], cwd=tmp_path, capture_output=True,
+                          text=True)
+    assert done.returncode == 0 and not done.stdout + done.stderr
+    out = subprocess.run(["vvp", "-n", "example"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "done 1 error 0" in out
+    words = {kind: np.array([int(w, 16) for w in re.findall(rf"^{kind} ([0-9a-f]+)$", out, flags=re.M)], "<u8")
+             for kind in ("in", "out")}
+    x = words["in"].view("<i2").reshape(3, 16).astype(np.int64)
+    assert f"16'd{abs(x[0, 3])}" in example.read_text() and len(np.unique(x[0])) > 8      # not zeros
+    scale = Scale.from_real(0.01)
+    assert f"32'd{scale.multiplier};" in example.read_text() and f"32'd{scale.shift};" in example.read_text()
+    expected = [*model.softmax(x[:2], scale, "u16_q15"), model.layernorm(x[2], eps=1.0).astype(np.uint16)]
+    assert words["out"].view("<u2").reshape(3, 16).tolist() == np.array(expected).astype(int).tolist()
