@@ -466,7 +466,7 @@ def test_example_in_icarus(tmp_path):
     words = {kind: np.array([int(w, 16) for w in re.findall(rf"^{kind} ([0-9a-f]+)$", out, flags=re.M)], "<u8")
              for kind in ("in", "out")}
     x = words["in"].view("<i2").reshape(3, 16).astype(np.int64)
-    assert f"16'd{abs(x[0, 3])}" in example.read_text() and len(np.unique(x[0])) > 8      # not zeros
+    assert f"16'sd{abs(x[0, 3])}" in example.read_text() and len(np.unique(x[0])) > 8      # not zeros
     scale = Scale.from_real(0.01)
     assert f"32'd{scale.multiplier};" in example.read_text() and f"32'd{scale.shift};" in example.read_text()
     expected = [*model.softmax(x[:2], scale, "u16_q15"), model.layernorm(x[2], eps=1.0).astype(np.uint16)]
