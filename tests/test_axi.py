@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litenorm.accel import LiteNormConfig, axi_registers, export, model
+from litenorm.accel import LiteNorm, LiteNormConfig, axi_registers, export, model
 from litenorm.accel.axi_registers import MAP_VERSION, STATUS, configuration_fields, registers
 from litenorm.accel.scale import Scale
 from litenorm.sim.axi import axi_channels_dut, axi_rows_dut
@@ -222,9 +222,9 @@ def test_no_answer_before_both_halves_of_a_write():
 # What is wrong, and what is said about it --------------------------------------------------------------------
 
 
-def softmax_params(length, **changes):
+def softmax_params(valid, **changes):
     scale = Scale.from_real(0.05)
-    values = dict(op=0, format=2, length=length, scale_multiplier=scale.multiplier, scale_shift=scale.shift)
+    values = dict(op=0, format=2, length=valid, scale_multiplier=scale.multiplier, scale_shift=scale.shift)
     return [(offset(name), value) for name, value in (values | changes).items()]
 
 
@@ -298,6 +298,18 @@ def test_params_are_those_of_the_first_beat():
     first, last = result.accepted["sink"][[0, -1]]
     assert first < result.accepted["aw"][0] and result["b"].cycles[-1] < last       # in the middle of the row
     assert result["source"].packets(16)[0].tolist() == codes_of(x)
+
+
+def test_latency_is_the_cores_and_one_cycle_more():
+    dut, config = channels_dut(), CONFIGS["4 lanes"]
+    core = LiteNorm(config)
+    for op, code in (("softmax", 0), ("layernorm", 1)):
+        for n in (4, 33, 64):
+            dut.power_up(1)
+            write(dut, softmax_params(n, op=code))
+            result = send(dut, [np.arange(n)])
+            cycles = int(result["source"].cycles[-1] - result.accepted["sink"][0])
+            assert cycles == core.passes[op] * (config.beats(n) - 1) + core.latency[op] + 1, (op, n)
 
 
 def test_too_many_weights_are_dropped():
@@ -468,6 +480,6 @@ def test_example_in_icarus(tmp_path):
     x = words["in"].view("<i2").reshape(3, 16).astype(np.int64)
     assert f"16'sd{abs(x[0, 3])}" in example.read_text() and len(np.unique(x[0])) > 8      # not zeros
     scale = Scale.from_real(0.01)
-    assert f"32'd{scale.multiplier};" in example.read_text() and f"32'd{scale.shift};" in example.read_text()
+    assert f"32'd{scale.multiplier}}};" in example.read_text() and f"32'd{scale.shift}}};" in example.read_text()
     expected = [*model.softmax(x[:2], scale, "u16_q15"), model.layernorm(x[2], eps=1.0).astype(np.uint16)]
     assert words["out"].view("<u2").reshape(3, 16).tolist() == np.array(expected).astype(int).tolist()
