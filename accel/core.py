@@ -21,7 +21,7 @@ from litenorm.accel.statistics import Statistics
 __all__ = ["LiteNorm", "core_for", "row_params"]
 
 ROWS_IN_FLIGHT = 8      # rows whose constants wait for pass 2
-ROWS_IN_CORE = 16       # promises of the self-check
+ROWS_IN_CORE = 16       # promises of the self-check, and of those rows the ones between its two checks
 
 
 def core_for(config):
@@ -140,7 +140,7 @@ class LiteNorm(LiteXModule):
             self.comb += normalizer.record.affine.eq(row_queue.source.affine & (row_queue.source.op != OP["softmax"]))
             self.requantize = requantize = Requantize(config)
             self.weights = stream.Endpoint(weights_layout(config))
-            self.passing = passing = Queue(promise_layout(config), 16)
+            self.passing = passing = Queue(promise_layout(config), ROWS_IN_CORE)
             self.exit_check = exit_check = SelfCheck(config, passed_affine=True)
             self.comb += [
                 normalizer.source.connect(requantize.sink),
