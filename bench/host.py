@@ -66,6 +66,7 @@ class Board:
         self.firmware, self.image, self.progress = firmware, image, progress
         self.line_errors = self.resets = 0
         self.line = None
+        self._ahead = b""    # read from the line, behind what an answer ended with
 
     def __enter__(self):
         try:
@@ -99,19 +100,22 @@ class Board:
             raise BoardError(f"port {self.name} cannot be written: {error}") from None
 
     def _until(self, *ends, silence=None):
-        """Bytes up to one of `ends`, the first of them that is there, or to a silence: (bytes, end or None)."""
+        """Bytes up to the end of one of `ends`, that which comes first, or to a silence: (bytes, end or None)."""
         silence = self.silence if silence is None else silence
-        data, heard = bytearray(), time.monotonic()
+        data, heard = self._ahead, time.monotonic()
         while True:
+            found = [(data.index(end) + len(end), end) for end in ends if end in data]
+            if found:
+                length, end = min(found)
+                self._ahead = data[length:]
+                return data[:length], end
             chunk = self._read()
             if chunk:
                 data += chunk
                 heard = time.monotonic()
-                found = [end for end in ends if end in data]
-                if found:
-                    return bytes(data), found[0]
             elif time.monotonic() - heard > silence:
-                return bytes(data), None
+                self._ahead = b""
+                return data, None
 
     # Getting to the console -----------------------------------------------------------------------------------------
 
