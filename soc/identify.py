@@ -27,7 +27,7 @@ def identify(soc):
 
     To be called before `Builder.build()`, after the last register was added. Returns the text. The identifier and the
     UART get the same addresses in every SoC (LOCATIONS), so that the firmware of another one can say so. Raises
-    ValueError for a SoC without an identifier, for one that is finalized already, and for a text that would be too long.
+    ValueError for a SoC without an identifier, for one that is finalized already, and for a text that is too long.
     """
     if not hasattr(soc, "identifier"):
         raise ValueError("the SoC has no identifier; good: SoCCore(ident=..., ident_version=False)")
