@@ -83,7 +83,7 @@ def test_firmware_of_another_soc_says_so_in_one_line():
         assert image_id(other.read_bytes()) == identifier(other_soc) != port.identifier
         with Terminal(port.path, f"--kernel={other}", "--kernel-adr=0x40000000", "--safe") as terminal:
             terminal.expect("Upload complete")
-            line = terminal.expect("^This firmware was built for another SoC: (.*)$").group(1)
+            line = terminal.expect("^This firmware was built for another SoC: (.*)\n").group(1)
             assert identifier(other_soc) in line and port.identifier in line
             terminal.type("\r")  # it says so to whoever comes later as well
             terminal.expect("^This firmware was built for another SoC: ")
