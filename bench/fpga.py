@@ -10,6 +10,7 @@ VexRiscv (standard) with 32 KiB of RAM, UART and timer.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -72,9 +73,10 @@ def soc_verilog(folder, config):
     soc.crg = CRG(platform.request("sys_clk"))
     if config is not None:
         add_litenorm(soc, name="litenorm", config=config)
-    soc.finalize()
-    text = platform.get_verilog(soc, name="soc")
-    text.write(str(folder / "soc.v"))
+    with contextlib.chdir(folder):  # LiteX writes the memories' contents where it is
+        soc.finalize()
+        text = platform.get_verilog(soc, name="soc")
+        text.write("soc.v")
     for name, data in text.data_files.items():
         (folder / name).write_text(data)
     return [folder / "soc.v", *(Path(file) for file, *_ in platform.sources if file.endswith(".v"))]
