@@ -403,10 +403,14 @@ class DmaStreams(Streams):
             ]
             self.assume("rows_are_whole", ~dut.sink.valid | (dut.sink.last == (left == 1)))
             self.assume("few_rows", (dut.transfer.rows < 4) & (dut.transfer.words < 5))
-            missing, rows_left = inner(dut, "rows_missing"), inner(burster, "rows_left")
+            intake = dut.intake
+            missing, rows_left = intake.rows_missing, inner(burster, "rows_left")
             words_left = inner(burster, "words_left")
             entering = self.named(Mux(missing == 0, 0, (missing[:2] - 1) * words + left), "entering", 6)
             leaving = self.named((rows_left[:2] - 1) * words + words_left, "leaving", 6)
+            self.prove("each_word_that_is_taken_has_a_place", ~put | dut.fifo.sink.ready)
+            self.support("room", ~intake.room | (level < dut.fifo.depth - 1))
+            self.support("wanted", intake.wanted == (missing != 0))
             self.support("few", (missing < 4) & (words < 5) & (left <= words) & ((missing == 0) | (left != 0)))
             self.support("words", ~moving | (
                 dut.transfer.valid & (dut.transfer.words == words) & (words_left != 0) & (words_left <= words)

@@ -285,7 +285,9 @@ STREAMS = [
         "writer_fifo", "each word that is written was there", "bursts of 2, begun early with 1; 3 rows, 4 words",
         "pipelines:DmaStreams", "induction",
         {"a burst goes on when the queue is dry": Edit(
-            DMA, "burster.dry.eq(fifo.level <= 1)", "burster.dry.eq(0)")},
+            DMA, "burster.dry.eq(fifo.level <= 1)", "burster.dry.eq(0)"),
+         "no place is kept for what comes meanwhile": Edit(
+            DMA, "room.eq(fifo.level < depth - 2)", "room.eq(fifo.level <= depth)")},
         dict(write=True, burst_length=2), depth=1, edits=(Edit(DMA, "EARLY = 4", "EARLY = 1"),), quick=True,
     ),
     Proof(

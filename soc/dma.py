@@ -249,6 +249,51 @@ class Signature(LiteXModule):
         self.sync += If(self.take, self.value.eq(Reduce("XOR", [times_x, *parts])))
 
 
+class Intake(LiteXModule):
+    """What a writer takes: the rows of its transfer, while its FIFO has room. Words of the next transfer wait.
+
+    fifo          whose sink this drives; it needs MIN_DEPTH places or more
+    sink          words; its ready is an AND of two registers, because the way from here into the core's stages is long
+    begin, rows   i: a transfer begins, of that many rows
+    rows_missing  o: rows of the transfer whose last word has not come yet
+    damaged       o: an upset has changed what is kept in here, until reset
+
+    Whether there is room is known a cycle late: two places stay free for what comes meanwhile.
+    """
+
+    MIN_DEPTH = 4
+
+    def __init__(self, fifo, depth):
+        self.sink = sink = stream.Endpoint(fifo.sink.description)
+        self.begin = Signal()
+        self.rows = Signal(ROWS_BITS)
+        self.rows_missing = missing = Signal(ROWS_BITS)
+        self.room = room = Signal()
+        self.wanted = wanted = Signal()  # rows_missing is not 0
+        self.damaged = Signal()
+
+        # # #
+
+        taken = Signal()
+        self.comb += [
+            sink.connect(fifo.sink, omit={"valid", "ready"}),
+            sink.ready.eq(room & wanted),
+            taken.eq(sink.valid & sink.ready),
+            fifo.sink.valid.eq(taken),
+        ]
+        self.sync += [
+            room.eq(fifo.level < depth - 2),
+            If(self.begin,
+                missing.eq(self.rows),
+                wanted.eq(1)
+            ).Elif(taken & sink.last,
+                missing.eq(missing - 1),
+                wanted.eq(missing != 1)
+            ),
+            If(wanted != (missing != 0), self.damaged.eq(1)),
+        ]
+
+
 class WishboneReader(LiteXModule):
     """Reads transfers from a Wishbone bus into a word stream.
 
@@ -308,7 +353,8 @@ class WishboneWriter(LiteXModule):
         self.data_width = bus.data_width
 
         self.burster = burster = Burster(bus, True, max_words, burst_length, timeout, bursting, checked=True)
-        self.fifo = fifo = stream.SyncFIFO(data_layout(bus.data_width, True), 2 * burst_length, buffered=True)
+        depth = max(2 * burst_length, Intake.MIN_DEPTH)
+        self.fifo = fifo = stream.SyncFIFO(data_layout(bus.data_width, True), depth, buffered=True)
 
         self.transfer = burster.transfer
         self.sink = stream.Endpoint(data_layout(bus.data_width, True))
@@ -319,20 +365,13 @@ class WishboneWriter(LiteXModule):
 
         # # #
 
-        # Rows that have not entered the FIFO yet; at 0 the rest is flushed in a shorter burst.
-        rows_missing = Signal(ROWS_BITS)
-        self.sync += [
-            If(burster.begin,
-                rows_missing.eq(burster.transfer.rows)
-            ).Elif(self.sink.valid & self.sink.ready & self.sink.last,
-                rows_missing.eq(rows_missing - 1)
-            )
-        ]
+        # At 0 missing rows the rest is flushed in a shorter burst.
+        self.intake = intake = Intake(fifo, depth)
+        rows_missing = intake.rows_missing
         self.comb += [
-            # Words of the next transfer wait until this one is written.
-            self.sink.connect(fifo.sink, omit={"valid", "ready"}),
-            fifo.sink.valid.eq(self.sink.valid & (rows_missing != 0)),
-            self.sink.ready.eq(fifo.sink.ready & (rows_missing != 0)),
+            self.sink.connect(intake.sink),
+            intake.begin.eq(burster.begin),
+            intake.rows.eq(burster.transfer.rows),
             burster.permit.eq(fifo.source.valid & (
                 (fifo.level >= burst_length)
                 | ((rows_missing == 1) & (fifo.level >= min(self.EARLY, burst_length)))
@@ -357,7 +396,7 @@ class WishboneWriter(LiteXModule):
             came.take.eq(fifo.sink.valid & fifo.sink.ready),
             left.take.eq(burster.beat),
             self.settled.eq(came.value == left.value),
-            self.damaged.eq(burster.damaged | misframed),
+            self.damaged.eq(burster.damaged | intake.damaged | misframed),
         ]
 
 

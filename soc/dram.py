@@ -18,7 +18,7 @@ from litex.soc.interconnect import stream, wishbone
 from migen import *
 
 from litenorm.accel.status import Status
-from litenorm.soc.dma import ROWS_BITS, Burster, Signature, data_layout
+from litenorm.soc.dma import Burster, Intake, Signature, data_layout
 
 # Words: of a page of DDR3 with eight words a burst. Bursts that end with the page cost the memory least.
 BURST_LENGTH = 128
@@ -179,7 +179,7 @@ class NativeWriter(_NativeMaster):
 
     def __init__(self, guard, max_words, burst_length=BURST_LENGTH, timeout=65536, origin=0, size=2**32):
         super().__init__(guard, True, max_words, burst_length, timeout, origin, size)
-        depth = 2 * burst_length
+        depth = max(2 * burst_length, Intake.MIN_DEPTH)
         self.fifo = fifo = stream.SyncFIFO(data_layout(self.data_width, True), depth, buffered=True)
         self.sink = stream.Endpoint(data_layout(self.data_width, True))
         self.row_done = Signal()
@@ -188,21 +188,15 @@ class NativeWriter(_NativeMaster):
 
         # # #
 
-        # As in dma.WishboneWriter: words of the next transfer wait, and the last rows are flushed in a shorter burst.
-        rows_missing = Signal(ROWS_BITS)
-        self.sync += [
-            If(self.burster.begin,
-                rows_missing.eq(self.transfer.rows)
-            ).Elif(self.sink.valid & self.sink.ready & self.sink.last,
-                rows_missing.eq(rows_missing - 1)
-            )
-        ]
+        # As in dma.WishboneWriter the last rows are flushed in a shorter burst.
+        self.intake = intake = Intake(fifo, depth)
+        rows_missing = intake.rows_missing
         waiting = Signal(max=depth + 1)     # words without a command
         wdata = guard.port.wdata
         self.comb += [
-            self.sink.connect(fifo.sink, omit={"valid", "ready"}),
-            fifo.sink.valid.eq(self.sink.valid & (rows_missing != 0)),
-            self.sink.ready.eq(fifo.sink.ready & (rows_missing != 0)),
+            self.sink.connect(intake.sink),
+            intake.begin.eq(self.burster.begin),
+            intake.rows.eq(self.transfer.rows),
             waiting.eq(fifo.level - guard.owed),
             self.permit.eq(fifo.source.valid & ((waiting >= burst_length) | ((rows_missing == 0) & (waiting != 0)))),
             wdata.data.eq(fifo.source.data),
@@ -223,7 +217,7 @@ class NativeWriter(_NativeMaster):
             came.take.eq(fifo.sink.valid & fifo.sink.ready),
             left.take.eq(guard.moved),
             self.settled.eq(came.value == left.value),
-            self.damaged.eq(self.burster.damaged | misframed),
+            self.damaged.eq(self.burster.damaged | intake.damaged | misframed),
         ]
 
 

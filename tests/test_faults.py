@@ -299,7 +299,7 @@ CHECKS = {
     "job's parity": r"jobqueue_(source_)+payload_(dst_stride|op|format)",
     "parity of the rows' lengths": r"rowlengths_extra",
     "signature": r"writer_fifo_(readable|consume)",
-    "walk": r"writer_(row_)?address",
+    "walk": r"writer_burster_(row_)?address",
     "no OK in advance": r"^state",
 }
 
