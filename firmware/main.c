@@ -12,6 +12,7 @@
 #include <libbase/uart.h>
 
 #include "board.h"
+#include "cfu.h"
 #include "console.h"
 #include "litenorm.h"
 #include "litenorm_ref.h"
@@ -132,6 +133,7 @@ int main(void)
 {
 	irq_setmask(0);
 	irq_setie(1);
+	cfu_enable();
 	uart_init();
 	if (!board_is_ours())
 		board_refuse();

@@ -177,6 +177,9 @@ void command_selftest(const char *argument)
 	tests = 0;
 	failed = 0;
 	test_twin();
+#ifdef CFU_INT8
+	selftest_cfu();
+#endif
 #ifdef CSR_LITENORM_BASE
 	selftest_core();
 	selftest_errors();

@@ -17,7 +17,6 @@ from litenorm.soc.cfu_model import (
     ARG_BITS,
     BIAS,
     FIRST,
-    FUNCTIONS,
     MAC_S8,
     MAC_U16,
     NEXT,
@@ -62,9 +61,9 @@ class Cfu(LiteXModule):
     cmd : sink, commands; ready depends on the operation.  rsp : source, rd of each command, in order.
 
     Latency: a command's response is valid in the cycle after it was taken, as VexRiscv's memory stage expects it, and a
-    multiply-accumulate is taken in each cycle. BIAS, SCALE, READ and START wait, up to 2 cycles, for the products before
-    them. `latency` cycles after START was taken the first s8 word can be taken by NEXT, the others 4 cycles apart (s16:
-    two cycles before that, 2 apart). In the 16 cycles after START no other command but NEXT is taken.
+    multiply-accumulate is taken in each cycle. BIAS, SCALE, READ and START wait, up to 2 cycles, for the products
+    before them. `latency` cycles after START was taken the first s8 word can be taken by NEXT, the others 4 cycles
+    apart (s16: two cycles before that, 2 apart). In the 16 cycles after START no other command but NEXT is taken.
 
     One multiplication a cell: 17 x 8 bits, 16 cells; requantization has one of 32 x 31 bits in two halves.
     """
