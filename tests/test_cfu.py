@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""soc/cfu.py: its generated Verilog, compiled by Verilator, against the model in Python's integers; its timing."""
+"""soc/cfu.py: its Verilog, compiled by Verilator, and its model in C, against Python's integers; its timing."""
 
+import ctypes
 import functools
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from litenorm.firmware import host
 from litenorm.sim.verilated import Stall, StreamDut
 from litenorm.soc import cfu_model as m
 from litenorm.soc.cfu import Cfu, add_cfu
@@ -67,6 +69,19 @@ def random_commands(seed, count):
 def test_random_sequences(name):
     for seed in range(3):
         check(random_commands(seed, 20_000), STALLS[name], seed)
+
+
+def test_the_model_in_c_is_the_same(tmp_path):
+    (tmp_path / "generated").mkdir()
+    text = "".join(f"#define {name} {value}\n" for name, value in m.constants().items())
+    (tmp_path / "generated/soc.h").write_text(text)
+    library = host.build(tmp_path, ("cfu_model.c",), flags=("-fsanitize=undefined", "-fno-sanitize-recover=all"))
+    function = library.cfu_model
+    function.argtypes, function.restype = [ctypes.c_void_p, *[ctypes.c_uint32] * 4], ctypes.c_uint32
+    state = np.zeros(64, np.int32)
+    model = m.CfuModel()
+    for n, command in enumerate(random_commands(7, 20_000)):
+        assert function(state.ctypes.data, *command) == model.run(*command), n
 
 
 @pytest.mark.parametrize("wide", [0, 1])

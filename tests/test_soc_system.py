@@ -13,7 +13,7 @@ from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
 from litenorm.nn.testing import random_block, random_input
 from litenorm.sim import cli
-from litenorm.sim.layer import OPERATIONS, run_workload
+from litenorm.sim.layer import OPERATIONS, multiply_accumulates, run_workload
 from litenorm.sim.runner import SimOptions
 from litenorm.sim.workloads import run_calls, run_selftest
 
@@ -58,6 +58,32 @@ def test_random_layer_equals_the_reference(name):
     assert report.layernorm_rows == 2 * 2 * tokens
     for cycles in report.cycles.values():
         assert sum(cycles[operation] for operation in OPERATIONS[:-1]) == cycles["total"] > 0
+
+
+CFU = SimOptions(cpu_variant="full+cfu")
+
+
+def test_selftest_passes_with_custom_instructions():
+    report = run_selftest(CFU)
+    assert report.ok, report.result.log
+    names = {row["name"] for row in report.rows}
+    assert {"cfu_instructions", "cfu_kernels_s8", "cfu_kernels_s16"} <= names
+
+
+@pytest.mark.parametrize("name", ["pre-norm, causal", "odd widths"])
+def test_random_layer_with_custom_instructions_equals_the_reference(name):
+    report = run_workload(random_workload(len(name), *BLOCKS[name]), CFU)
+    assert report.ok, report.result.log
+
+
+def test_a_multiply_accumulate_takes_at_most_half_a_cycle_with_custom_instructions():
+    """Packing and requantization included."""
+    block = {"norm": "pre", "causal": True, "dim": 64, "heads": 2, "hidden": 256}
+    workload = random_workload(5, block, 16, 16)
+    report = run_workload(workload, CFU)
+    assert report.ok, report.result.log
+    for cycles in report.cycles.values():
+        assert cycles["gemm"] <= 0.5 * multiply_accumulates(workload)
 
 
 def test_layer_without_the_core_equals_the_reference():
