@@ -113,7 +113,7 @@ static void command_help(const char *argument);
 static const struct console_command commands[] = {
 	{ "help", "", "list the commands", command_help },
 	{ "info", "", "what this SoC and its core are", command_info },
-	{ "selftest", "", "compare the core with the C twin, provoke every error", command_selftest },
+	{ "selftest", "[cfu]", "compare the core with the C twin, provoke every error", command_selftest },
 	{ "layer", "[accel|cpu|both]", "run the transformer layer in memory", command_layer },
 	{ "bench", "[calls]", "cycles of calls for one short row; softmax, LayerNorm, matrix products", command_bench },
 	{ "rows", "OP IN FORMAT PATH N ROWS SEED", "random rows: cycles and every element, for litenorm bench",
