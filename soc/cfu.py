@@ -294,6 +294,10 @@ def add_cfu(soc):
         o_CfuPlugin_bus_rsp_ready               = cfu.rsp.ready,
         i_CfuPlugin_bus_rsp_payload_outputs_0   = cfu.rsp.outputs_0,
     )
+    # What the headers say of the CPU was taken from the variant that it had.
+    del soc.constants[f"CONFIG_CPU_VARIANT_{variant.upper()}"]
+    soc.add_config("CPU_VARIANT_FULL")
+    soc.constants["CONFIG_CPU_HUMAN_NAME"] = cpu.human_name
     for key, number in constants().items():
         soc.add_constant(key, number)
     return cfu

@@ -31,6 +31,7 @@ def test_gateware_console_and_memory(tmp_path):
         assert "#define LITENORM_LANES 8" in header
         assert ("#define ROM_BOOT_ADDRESS" in header) == ("--ram-init=litenorm.bin" in arguments)
         assert ("#define CFU_INT8 1" in header) == ("--cfu" in arguments)
+        assert ("#define CONFIG_CPU_VARIANT_FULL" in header) == ("--cfu" in arguments)
         identifiers.append(re.search(r'CONFIG_IDENTIFIER "(.*)"', header).group(1))
     assert identifiers[0] == identifiers[2] != identifiers[1]
     words = (folder / "gateware/sim_main_ram.init").read_text().split()
