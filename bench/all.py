@@ -64,6 +64,8 @@ SECTIONS = (
     Section("layer", "Where a layer's time goes",
             "litenorm.bench.layer --plot docs/layer.svg --plot docs/layer.png",
             "One layer of the small GPT, with the core and with the C twin in its place.", "layer.svg"),
+    Section("cfu", "Custom instructions for the matrix products", "litenorm.bench.cfu",
+            "The same layer on a SoC whose CPU has them (`--cfu`, docs/cfu.md), and on one without."),
     Section("dram", "Words per cycle on LiteDRAM's native ports", "litenorm.bench.dram",
             "A copy by the bus masters; reads plus writes over all cycles, refresh included; 1.0 is a word a cycle."),
     Section("simulation", "Speed of simulation", "litenorm.bench.simulation",

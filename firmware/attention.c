@@ -18,8 +18,7 @@ static void logits_of_head(struct run *run, uint32_t head)
 	struct kernel_requant requant = requant_of(image, &image->logits_requant);
 	uint32_t panel = kernel_panel_bytes(KERNEL_TILE, image->head_dim);
 	uint32_t bytes = requant.out_bytes;
-	uint32_t row, key;
-	int32_t tile[KERNEL_TILE * KERNEL_TILE];
+	uint32_t row;
 
 	requant.step = 0;
 	requant.multiplier += head;
@@ -31,14 +30,8 @@ static void logits_of_head(struct run *run, uint32_t head)
 		uint32_t keys = visible_keys(image, row, rows);
 		uint8_t *out = (uint8_t *)block->logits + (head * image->rows + row) * block->logits_row;
 
-		for (key = 0; key < keys; key += KERNEL_TILE) {
-			uint32_t columns = keys - key < KERNEL_TILE ? keys - key : KERNEL_TILE;
-
-			kernel_multiply_s8(tile, block->left + row / KERNEL_TILE * panel,
-			                   block->right + key / KERNEL_TILE * panel, image->head_dim);
-			kernel_store_tile(tile, rows, columns, NULL, &requant, 0, out + key * bytes,
-			                  block->logits_row / bytes);
-		}
+		kernel_tiles_s8(out, block->logits_row / bytes, block->left + row / KERNEL_TILE * panel, block->right, panel,
+		                &requant, 0, rows, keys, image->head_dim);
 	}
 }
 
@@ -49,8 +42,7 @@ static void context_of_head(struct run *run, uint32_t head, int32_t zero_point)
 	struct kernel_requant requant = requant_of(image, &image->context_requant);
 	uint32_t first = head * image->head_dim;
 	uint32_t panel = kernel_panel_bytes(KERNEL_TILE, image->rows);
-	uint32_t row, channel;
-	int32_t tile[KERNEL_TILE * KERNEL_TILE];
+	uint32_t row;
 
 	kernel_pack_s8(block->right, block->v + first, image->head_dim, 1, image->rows, image->dim);
 	for (row = 0; row < image->rows; row += KERNEL_TILE) {
@@ -59,14 +51,8 @@ static void context_of_head(struct run *run, uint32_t head, int32_t zero_point)
 		const uint8_t *codes = (const uint8_t *)block->probs + (head * image->rows + row) * block->probs_row;
 
 		kernel_pack_codes(block->codes, codes, block->code_bytes, zero_point, rows, block->probs_row, keys);
-		for (channel = 0; channel < image->head_dim; channel += KERNEL_TILE) {
-			uint32_t left = image->head_dim - channel;
-			uint32_t columns = left < KERNEL_TILE ? left : KERNEL_TILE;
-
-			kernel_multiply_u16(tile, block->codes, block->right + channel / KERNEL_TILE * panel, keys);
-			kernel_store_tile(tile, rows, columns, NULL, &requant, first + channel,
-			                  block->context + row * image->dim + first + channel, image->dim);
-		}
+		kernel_tiles_u16(block->context + row * image->dim + first, image->dim, block->codes, block->right, panel,
+		                 &requant, first, rows, image->head_dim, keys);
 	}
 }
 

@@ -234,9 +234,15 @@ static void bench_gemm(void)
 		shift[i] = 40;
 	}
 	started = board_cycles();
-	kernel_linear(out, left + 64, right, bias, &requant, GEMM_ROWS, GEMM_DEPTH, GEMM_DEPTH);
+	KERNEL_C(kernel_linear)(out, left + 64, right, bias, &requant, GEMM_ROWS, GEMM_DEPTH, GEMM_DEPTH);
 	cycles = board_cycles() - started;
 	printf("@bench op=gemm n=%u rows=%u path=cpu cycles=%lu\n", GEMM_DEPTH, GEMM_ROWS, (unsigned long)cycles);
+#ifdef CFU_INT8
+	started = board_cycles();
+	kernel_linear(out, left + 64, right, bias, &requant, GEMM_ROWS, GEMM_DEPTH, GEMM_DEPTH);
+	cycles = board_cycles() - started;
+	printf("@bench op=gemm n=%u rows=%u path=cfu cycles=%lu\n", GEMM_DEPTH, GEMM_ROWS, (unsigned long)cycles);
+#endif
 }
 
 #define CALL_LENGTH 64u

@@ -129,8 +129,31 @@ void kernel_store_tile(const int32_t tile[16], uint32_t rows, uint32_t columns, 
 	}
 }
 
-void kernel_linear(void *out, const int8_t *x, const int8_t *weight, const int32_t *bias,
-                   const struct kernel_requant *requant, uint32_t rows, uint32_t inputs, uint32_t outputs)
+#define DEFINE_TILES(name, multiply, type)                                                                            \
+	void name(void *out, uint32_t out_step, const type *a, const int8_t *b, uint32_t b_step,                      \
+	          const struct kernel_requant *requant, uint32_t channel, uint32_t rows, uint32_t columns,            \
+	          uint32_t depth)                                                                                     \
+	{                                                                                                             \
+		uint8_t *to = out;                                                                                    \
+		uint32_t column;                                                                                      \
+		int32_t tile[KERNEL_TILE * KERNEL_TILE];                                                              \
+                                                                                                                      \
+		for (column = 0; column < columns; column += KERNEL_TILE) {                                           \
+			uint32_t left = columns - column;                                                             \
+                                                                                                                      \
+			multiply(tile, a, b, depth);                                                                  \
+			kernel_store_tile(tile, rows, left < KERNEL_TILE ? left : KERNEL_TILE, NULL, requant,         \
+			                  channel + column, to, out_step);                                            \
+			to += KERNEL_TILE * requant->out_bytes;                                                       \
+			b += b_step;                                                                                  \
+		}                                                                                                     \
+	}
+
+DEFINE_TILES(KERNEL_C(kernel_tiles_s8), KERNEL_C(kernel_multiply_s8), int8_t)
+DEFINE_TILES(KERNEL_C(kernel_tiles_u16), KERNEL_C(kernel_multiply_u16), uint16_t)
+
+void KERNEL_C(kernel_linear)(void *out, const int8_t *x, const int8_t *weight, const int32_t *bias,
+                             const struct kernel_requant *requant, uint32_t rows, uint32_t inputs, uint32_t outputs)
 {
 	uint32_t panel = KERNEL_TILE * kernel_depth(inputs);
 	uint32_t row, column;
@@ -145,7 +168,7 @@ void kernel_linear(void *out, const int8_t *x, const int8_t *weight, const int32
 			uint32_t tile_rows = rows - row < KERNEL_TILE ? rows - row : KERNEL_TILE;
 			uint8_t *first = (uint8_t *)out + (row * outputs + column) * requant->out_bytes;
 
-			kernel_multiply_s8(tile, a, weight, inputs);
+			KERNEL_C(kernel_multiply_s8)(tile, a, weight, inputs);
 			kernel_store_tile(tile, tile_rows, columns, bias + column, requant, column, first, outputs);
 			a += panel;
 		}

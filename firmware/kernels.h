@@ -10,6 +10,9 @@
  * A matrix product is made of tiles of 4 x 4 results. Both operands come in panels: 4 rows interleaved, so that the 4
  * elements of one depth lie side by side, with the depth rounded up to a multiple of 4 and filled with zeros. On
  * VexRiscv a tile then takes about 3 cycles for a multiply-accumulate (`bench`).
+ *
+ * Where the CPU has the custom instructions of cfu.h the products are made by them (kernels_cfu.c), with the same results
+ * from the same panels. The functions in C are then there too, for the self-test, with _c behind their names.
  */
 
 #ifndef LITENORM_KERNELS_H
@@ -17,6 +20,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "cfu.h"
+
+#ifdef CFU_INT8
+#define KERNEL_C(name) name##_c
+#else
+#define KERNEL_C(name) name
+#endif
 
 /** Rows of a panel, and rows and columns of a tile. */
 #define KERNEL_TILE 4u
@@ -78,6 +89,22 @@ void kernel_store_tile(const int32_t tile[16], uint32_t rows, uint32_t columns, 
                        const struct kernel_requant *requant, uint32_t channel, void *out, uint32_t out_step);
 
 /**
+ * out[i][j] = requant[channel + j](sum over k < kernel_depth(depth) of a row i times b row j).
+ *
+ * @param out_step  elements from row to row of the output
+ * @param a         one panel of `rows` rows (1 to 4)
+ * @param b         panels of `columns` rows, b_step bytes apart
+ */
+void kernel_tiles_s8(void *out, uint32_t out_step, const int8_t *a, const int8_t *b, uint32_t b_step,
+                     const struct kernel_requant *requant, uint32_t channel, uint32_t rows, uint32_t columns,
+                     uint32_t depth);
+
+/** As kernel_tiles_s8() with a in u16. */
+void kernel_tiles_u16(void *out, uint32_t out_step, const uint16_t *a, const int8_t *b, uint32_t b_step,
+                      const struct kernel_requant *requant, uint32_t channel, uint32_t rows, uint32_t columns,
+                      uint32_t depth);
+
+/**
  * out[i][o] = requant[o](bias[o] + sum over c of x[i][c] * weight[o][c]).
  *
  * @param x        panels of the s8 input, [rows][inputs]
@@ -86,6 +113,20 @@ void kernel_store_tile(const int32_t tile[16], uint32_t rows, uint32_t columns, 
  */
 void kernel_linear(void *out, const int8_t *x, const int8_t *weight, const int32_t *bias,
                    const struct kernel_requant *requant, uint32_t rows, uint32_t inputs, uint32_t outputs);
+
+#ifdef CFU_INT8
+/** The same functions without the custom instructions. */
+void kernel_multiply_s8_c(int32_t tile[16], const int8_t *a, const int8_t *b, uint32_t depth);
+void kernel_multiply_u16_c(int32_t tile[16], const uint16_t *a, const int8_t *b, uint32_t depth);
+void kernel_tiles_s8_c(void *out, uint32_t out_step, const int8_t *a, const int8_t *b, uint32_t b_step,
+                       const struct kernel_requant *requant, uint32_t channel, uint32_t rows, uint32_t columns,
+                       uint32_t depth);
+void kernel_tiles_u16_c(void *out, uint32_t out_step, const uint16_t *a, const int8_t *b, uint32_t b_step,
+                        const struct kernel_requant *requant, uint32_t channel, uint32_t rows, uint32_t columns,
+                        uint32_t depth);
+void kernel_linear_c(void *out, const int8_t *x, const int8_t *weight, const int32_t *bias,
+                     const struct kernel_requant *requant, uint32_t rows, uint32_t inputs, uint32_t outputs);
+#endif
 
 /** out[i] = requant[i mod columns](x[i]) for s16 x [rows][columns]; out s8 or s16. */
 void kernel_requantize(void *out, const int16_t *x, const struct kernel_requant *requant, uint32_t rows,

@@ -12,6 +12,7 @@
 #include <libbase/uart.h>
 
 #include "board.h"
+#include "cfu.h"
 #include "console.h"
 #include "litenorm.h"
 #include "litenorm_ref.h"
@@ -112,7 +113,7 @@ static void command_help(const char *argument);
 static const struct console_command commands[] = {
 	{ "help", "", "list the commands", command_help },
 	{ "info", "", "what this SoC and its core are", command_info },
-	{ "selftest", "", "compare the core with the C twin, provoke every error", command_selftest },
+	{ "selftest", "[cfu]", "compare the core with the C twin, provoke every error", command_selftest },
 	{ "layer", "[accel|cpu|both]", "run the transformer layer in memory", command_layer },
 	{ "bench", "[calls]", "cycles of calls for one short row; softmax, LayerNorm, matrix products", command_bench },
 	{ "rows", "OP IN FORMAT PATH N ROWS SEED", "random rows: cycles and every element, for litenorm bench",
@@ -132,6 +133,7 @@ int main(void)
 {
 	irq_setmask(0);
 	irq_setie(1);
+	cfu_enable();
 	uart_init();
 	if (!board_is_ours())
 		board_refuse();

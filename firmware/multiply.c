@@ -46,5 +46,5 @@
 		tile[12] = c30; tile[13] = c31; tile[14] = c32; tile[15] = c33;                                       \
 	}
 
-DEFINE_MULTIPLY(kernel_multiply_s8, int8_t)
-DEFINE_MULTIPLY(kernel_multiply_u16, uint16_t)
+DEFINE_MULTIPLY(KERNEL_C(kernel_multiply_s8), int8_t)
+DEFINE_MULTIPLY(KERNEL_C(kernel_multiply_u16), uint16_t)

@@ -9,6 +9,7 @@
 #include "selftest.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "board.h"
 #include "records.h"
@@ -25,6 +26,12 @@ const struct selftest_format selftest_formats[FORMATS] = {
 };
 
 const uint16_t selftest_lengths[LENGTHS] = { 1, 2, 3, 5, 8, 17, 64, 200 };
+
+#ifdef CFU_INT8
+#define PARTS ", or cfu"
+#else
+#define PARTS ""
+#endif
 
 static unsigned tests, failed;
 
@@ -173,13 +180,25 @@ static void test_twin(void)
 
 void command_selftest(const char *argument)
 {
-	(void)argument;
+	int all = !*argument;
+
 	tests = 0;
 	failed = 0;
-	test_twin();
-#ifdef CSR_LITENORM_BASE
-	selftest_core();
-	selftest_errors();
+	if (all)
+		test_twin();
+#ifdef CFU_INT8
+	if (all || !strcmp(argument, "cfu"))
+		selftest_cfu();
 #endif
+#ifdef CSR_LITENORM_BASE
+	if (all) {
+		selftest_core();
+		selftest_errors();
+	}
+#endif
+	if (tests == 0) {
+		printf("selftest: there is no part %s; good: none, for all%s\n", argument, PARTS);
+		board_fail();
+	}
 	printf("selftest: %u of %u tests passed\n", tests - failed, tests);
 }

@@ -4,7 +4,8 @@
 /**
  * @file
  * What the files of the console command `selftest` share. selftest.c is the command, its rows and jobs, and the tests
- * of the C twin alone; selftest_core.c compares the core with the twin; selftest_errors.c provokes every error.
+ * of the C twin alone; selftest_core.c compares the core with the twin; selftest_errors.c provokes every error;
+ * selftest_cfu.c tests the custom instructions of a CPU that has them.
  */
 
 #ifndef LITENORM_SELFTEST_H
@@ -15,6 +16,7 @@
 #include <generated/csr.h>
 #include <generated/soc.h>
 
+#include "cfu.h"
 #include "litenorm.h"
 #include "litenorm_ref.h"
 
@@ -56,6 +58,11 @@ void selftest_report(const char *name, const char *detail, int ok);
 
 /** Random rows and the edges, another in each row, in selftest_input, and a job without a destination for them. */
 struct litenorm_job selftest_job(unsigned type, uint32_t rows, uint32_t length);
+
+#ifdef CFU_INT8
+/** The custom instructions against their model in C, and the kernels made of them against those without. */
+void selftest_cfu(void);
+#endif
 
 #ifdef CSR_LITENORM_BASE
 

@@ -28,6 +28,7 @@ SIM_EXAMPLES = """\
 examples:
   litenorm sim                                        one transformer layer, with the core and with the C twin
   litenorm sim --workload selftest --lanes 16         the firmware's own tests on a wider core
+  litenorm sim --cfu                                  the same with custom instructions for the matrix products
   litenorm sim --workload bench --json bench.json     cycles by operation and row length
   litenorm sim --workload layer --checkpoint DIR --layer 2 --text "The core keeps its sums."
   litenorm sim --text And --trace layer.fst           a trace of a short text: three tokens
@@ -57,8 +58,10 @@ def sim_parser(commands):
                         help="elements per beat: 1, 2, 4, 8, 16 (default: 4)")
     parser.add_argument("--max-length", type=int, default=1024, metavar="N", help="longest row (default: 1024)")
     parser.add_argument("--no-accel", action="store_true", help="a SoC without the core: the C twin alone")
-    parser.add_argument("--cpu-variant", choices=CPU_VARIANTS, default="standard", metavar="V",
+    parser.add_argument("--cpu-variant", choices=CPU_VARIANTS, metavar="V",
                         help=f"variant of VexRiscv: {', '.join(CPU_VARIANTS)} (default: standard)")
+    parser.add_argument("--cfu", action="store_true",
+                        help="custom instructions of the CPU for matrix products: variant full+cfu")
     layer = parser.add_argument_group("workload layer")
     layer.add_argument("--checkpoint", metavar="DIR", help="a model's folder (default: the small GPT that comes along)")
     layer.add_argument("--layer", type=int, metavar="K", help="which of its layers, from 0 (default: 0)")
@@ -89,7 +92,7 @@ def run_sim(args):
         check_output(args.json, "a JSON file")
     limits = {name: getattr(args, name) for name in ("timeout", "max_cycles") if getattr(args, name) is not None}
     config = LiteNormConfig(lanes=args.lanes, max_length=args.max_length)  # --no-accel does not make bad values good
-    options = SimOptions(config=None if args.no_accel else config, cpu_variant=args.cpu_variant, trace=args.trace,
+    options = SimOptions(config=None if args.no_accel else config, cpu_variant=cpu_variant(args), trace=args.trace,
                          **limits)
     if args.workload == "layer":
         from litenorm.sim.layer import run_layer
@@ -104,6 +107,15 @@ def run_sim(args):
     if args.json is not None:
         write_json(args.json, report.json())
     return 0 if report.ok else 1
+
+
+def cpu_variant(args):
+    """The variant that --cpu-variant and --cfu ask for. ValueError when they contradict each other."""
+    if not args.cfu:
+        return args.cpu_variant or "standard"
+    if args.cpu_variant not in (None, "full", "full+cfu"):
+        raise ValueError(f"--cfu is VexRiscv's variant full+cfu, --cpu-variant is {args.cpu_variant}: give one of them")
+    return "full+cfu"
 
 
 COMPARE_EXAMPLES = """\

@@ -40,7 +40,7 @@ class SimOptions:
     console: text fed to the UART, at most MAX_CONSOLE bytes of ASCII; without "exit\\n" at its end the run goes on to
         its limits.
     config: configuration of the core, None for a SoC without it.
-    cpu_variant: variant of VexRiscv: lite, standard, full or imac.
+    cpu_variant: variant of VexRiscv: lite, standard, full, imac or full+cfu.
     main_ram_size: bytes, a power of two; holds firmware, image, and the firmware's buffers.
     image: workload image, loaded IMAGE_OFFSET bytes after the start of main_ram.
     firmware: folder with C files that have `int main(void)`; None is the project's own firmware.

@@ -3,11 +3,12 @@
 """LiteNorm in a LiteX SoC: the CSR and DMA peripheral, and the SoC that is simulated.
 
     from litenorm.soc import add_litenorm
+    from litenorm.soc import add_cfu         custom instructions of the CPU for matrix products
 
 Imports `litenorm.accel` only.
 """
 
-__all__ = ["add_litenorm"]
+__all__ = ["add_cfu", "add_litenorm"]
 
 
 def __getattr__(name):
@@ -16,4 +17,8 @@ def __getattr__(name):
         from litenorm.soc.integration import add_litenorm
 
         return add_litenorm
+    if name == "add_cfu":
+        from litenorm.soc.cfu import add_cfu
+
+        return add_cfu
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

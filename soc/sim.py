@@ -111,7 +111,7 @@ class SimSoC(SoCCore):
             ident                    = "LiteNorm simulation SoC",
             ident_version            = False,
             cpu_type                 = "vexriscv",
-            cpu_variant              = cpu_variant,
+            cpu_variant              = cpu_variant.removesuffix("+cfu"),
             cpu_reset_address        = MAIN_RAM_BASE,
             bus_data_width           = 32,
             bus_bursting             = True,
@@ -125,6 +125,9 @@ class SimSoC(SoCCore):
             # The variants but `full` have no cycle counter (mcycle reads 0), the timer's uptime counts in all of them.
             timer_uptime             = True,
         )
+        if cpu_variant.endswith("+cfu"):
+            from litenorm.soc import add_cfu
+            add_cfu(self)
         self.simctrl = SimControl(platform.request("simctrl"))
         if with_litenorm:
             from litenorm.soc import add_litenorm

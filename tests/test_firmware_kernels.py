@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""The integer kernels, compiled for this machine, against NumPy."""
+"""The integer kernels, compiled for this machine, against NumPy: in C, and by the custom instructions' model."""
 
 import ctypes
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from litenorm.accel.formats import FORMATS
 from litenorm.firmware import host
 from litenorm.nn.block import Requant
+from litenorm.soc import cfu_model
 
 
 class KernelRequant(ctypes.Structure):
@@ -34,10 +35,23 @@ class KernelRequant(ctypes.Structure):
 DTYPES = {"s8": np.int8, "s16": np.int16}
 
 
-@pytest.fixture(scope="module", params=("plain", "sanitized"))
+SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
+
+
+def build_cfu(folder, *sources, flags=SANITIZED):
+    """The kernels and `sources` for a SoC whose headers say that its CPU has the custom instructions."""
+    (folder / "generated").mkdir()
+    text = "".join(f"#define {name} {value}\n" for name, value in cfu_model.constants().items())
+    (folder / "generated/soc.h").write_text(text)
+    return host.build(folder, ("kernels.c", "multiply.c", "kernels_cfu.c", "cfu_model.c", *sources), flags=flags)
+
+
+@pytest.fixture(scope="module", params=("plain", "sanitized", "cfu"))
 def kernels(request, tmp_path_factory):
-    flags = () if request.param == "plain" else ("-fsanitize=undefined", "-fno-sanitize-recover=all")
-    return host.build(tmp_path_factory.mktemp("kernels"), ("kernels.c", "multiply.c"), flags=flags)
+    folder = tmp_path_factory.mktemp("kernels")
+    if request.param == "cfu":
+        return build_cfu(folder)
+    return host.build(folder, ("kernels.c", "multiply.c"), flags=() if request.param == "plain" else SANITIZED)
 
 
 def pointer(array):
@@ -128,6 +142,30 @@ def test_linear(kernels, rows, inputs, outputs, out):
                           ctypes.byref(KernelRequant(requant)), rows, inputs, outputs)
     np.testing.assert_array_equal(stored, requant(x @ weight.T + bias))
     assert np.ptp(stored.astype(np.int64)) > 0
+
+
+@pytest.mark.parametrize("out", DTYPES)
+@pytest.mark.parametrize("kind", ("s8", "u16"))
+@pytest.mark.parametrize("rows, depth, columns, step", [(1, 4, 4, 1), (4, 20, 12, 1), (3, 33, 7, 0), (2, 7, 9, 1)])
+def test_tiles_write_their_elements_only(kernels, rows, depth, columns, step, kind, out):
+    """A row of tiles in the middle of a larger output, words and not; the right panels are deeper than the product."""
+    rng = np.random.default_rng(8)
+    low, high = (-128, 128) if kind == "s8" else (0, 65536)
+    a, b = rng.integers(low, high, (rows, depth)), rng.integers(-128, 128, (columns, depth + 5))
+    left = panels(a, np.int8 if kind == "s8" else np.uint16)
+    right = panels(b)
+    requant = random_requant(rng, 30, out, (1 if out == "s16" else 0.01) / (1 if kind == "s8" else 256) / depth**0.5)
+    for first in (4, 5):
+        stored = np.full((5, 24), 55, DTYPES[out])
+        # The product ends where the left panel does: what is behind it in the right one does not count.
+        getattr(kernels, f"kernel_tiles_{kind}")(
+            pointer(stored[:, first:]), 24, pointer(left), pointer(right), right.strides[0],
+            ctypes.byref(KernelRequant(requant, step)), 3, rows, columns, depth)
+        channels = (3 + np.arange(columns)) * step
+        part = Requant(requant.multiplier[channels], requant.shift[channels], out)
+        expected = np.full((5, 24), 55)
+        expected[:rows, first:first + columns] = part(a @ b[:, :depth].T)
+        np.testing.assert_array_equal(stored, expected)
 
 
 S32 = st.integers(-(2**31), 2**31 - 1)

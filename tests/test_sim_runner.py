@@ -86,6 +86,14 @@ def test_other_cpu_variants(tmp_path, variant):
     assert run_soc(options(tmp_path, ECHO, console="x.", image=bytes(8), cpu_variant=variant)).exit_code == 7
 
 
+@pytest.mark.parametrize("flags, variant", [
+    ([], "standard"), (["--cpu-variant", "imac"], "imac"), (["--cfu"], "full+cfu"),
+    (["--cfu", "--cpu-variant", "full"], "full+cfu"), (["--cpu-variant", "full+cfu"], "full+cfu"),
+])
+def test_flags_of_the_cpu_variant(flags, variant):
+    assert cli.cpu_variant(cli.make_parser().parse_args(["sim", *flags])) == variant
+
+
 def test_longest_console_text_arrives(tmp_path):
     text = "".join(chr(ord("a") + i % 26) for i in range(MAX_CONSOLE - 1))
     assert text in run_soc(options(tmp_path, ECHO, console=text + ".", image=bytes(8))).log
@@ -289,6 +297,7 @@ BAD_COMMANDS = {
     "json_device": (["--json", "/dev/null"], "/dev/null is not a regular file: name a JSON file"),
     "json_sealed": (["--json", "/proc/out.json"], "/proc/out.json cannot be written (No such file"),
     "trace_folder": (["--trace", "/"], "/ is a folder: name a trace file"),
+    "cfu": (["--cfu", "--cpu-variant", "lite"], "--cfu is VexRiscv's variant full+cfu, --cpu-variant is lite"),
     "width": (["--workload", "layer", "--max-length", "32"], "the model width of gpt is 128; good: at most 32"),
 }
 

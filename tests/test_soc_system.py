@@ -3,6 +3,7 @@
 """The whole system: the project's firmware on the simulated SoC, against the NumPy reference, element by element."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +14,8 @@ from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
 from litenorm.nn.testing import random_block, random_input
 from litenorm.sim import cli
-from litenorm.sim.layer import OPERATIONS, run_workload
-from litenorm.sim.runner import SimOptions
+from litenorm.sim.layer import OPERATIONS, multiply_accumulates, run_workload
+from litenorm.sim.runner import SimOptions, run_soc
 from litenorm.sim.workloads import run_calls, run_selftest
 
 CONFIGS = {
@@ -58,6 +59,33 @@ def test_random_layer_equals_the_reference(name):
     assert report.layernorm_rows == 2 * 2 * tokens
     for cycles in report.cycles.values():
         assert sum(cycles[operation] for operation in OPERATIONS[:-1]) == cycles["total"] > 0
+
+
+CFU = SimOptions(cpu_variant="full+cfu")
+
+
+def test_custom_instructions_equal_their_model_and_the_kernels_in_c():
+    result = run_soc(replace(CFU, console="selftest cfu\nexit\n"))
+    assert result.exit_code == 0, result.log
+    rows = result.records.all("selftest")
+    assert [row["name"] for row in rows] == ["cfu_instructions", "cfu_kernels_s8", "cfu_kernels_s16"]
+    assert all(row["ok"] == 1 for row in rows), result.log
+
+
+def test_random_layer_with_custom_instructions_equals_the_reference():
+    name = "odd widths"
+    report = run_workload(random_workload(len(name), *BLOCKS[name]), CFU)
+    assert report.ok, report.result.log
+
+
+def test_a_multiply_accumulate_takes_at_most_half_a_cycle_with_custom_instructions():
+    """Packing and requantization included."""
+    block = {"norm": "pre", "causal": True, "dim": 64, "heads": 2, "hidden": 256}
+    workload = random_workload(5, block, 16, 16)
+    report = run_workload(workload, CFU)
+    assert report.ok, report.result.log
+    for cycles in report.cycles.values():
+        assert cycles["gemm"] <= 0.5 * multiply_accumulates(workload)
 
 
 def test_layer_without_the_core_equals_the_reference():

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""bench/speedup.py and bench/layer.py: tables and plots of what a firmware sends."""
+"""bench/speedup.py, bench/layer.py and bench/cfu.py: tables and plots of what a firmware sends."""
 
 import io
 
 from rich.console import Console
 
-from litenorm.bench import layer, speedup
+from litenorm.bench import cfu, layer, speedup
 from litenorm.bench.plot import plt
 
 ROWS = [{"op": op, "n": n, "rows": 2, "path": path, "cycles": 2 * n * times}
@@ -47,3 +47,17 @@ def test_plot_of_a_layer_adds_up():
         widths = [sum(bars[i].get_width() for bars in axis.containers) for i in (0, 1)]
         assert [round(width, 6) for width in widths] == [gemm + 1.4, gemm + 1.0]     # C twin below, core above
     plt.close(figure)
+
+
+def test_table_of_custom_instructions_has_shares_and_cycles_per_mac():
+    def layer_cycles(gemm, norms):
+        return dict(gemm=gemm, softmax=norms, layernorm=norms, gelu=0, other=0, total=gemm + 2 * norms)
+
+    cycles = {"standard": {"accel": layer_cycles(3000, 5), "cpu": layer_cycles(3000, 500)},
+              "full+cfu": {"accel": layer_cycles(400, 5), "cpu": layer_cycles(400, 500)}}
+    console = Console(width=100, file=io.StringIO(), highlight=False)
+    console.print(cfu.table_of(cycles, 1000))
+    lines = [line.split("│")[1:-1] for line in console.file.getvalue().splitlines() if "│" in line]
+    cells = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
+    assert cells["GEMM, cycles per MAC"] == ["3.000", "3.000", "0.400", "0.400"]
+    assert cells["softmax and LayerNorm"] == ["25.00%", "0.33%", "71.43%", "2.44%"]

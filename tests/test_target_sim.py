@@ -24,14 +24,16 @@ def test_gateware_console_and_memory(tmp_path):
     identifiers = []
     image = np.arange(1, 100, dtype="<u4")
     (tmp_path / "litenorm.bin").write_bytes(image.tobytes())
-    for arguments in ([], ["--ram-init=litenorm.bin"]):
+    for arguments in ([], ["--cfu"], ["--ram-init=litenorm.bin"]):
         done = target(tmp_path, "--no-compile", "--lanes=8", *arguments)
         assert done.returncode == 0, done.stderr
         header = (folder / "software/include/generated/soc.h").read_text()
         assert "#define LITENORM_LANES 8" in header
-        assert ("#define ROM_BOOT_ADDRESS" in header) == bool(arguments)
+        assert ("#define ROM_BOOT_ADDRESS" in header) == ("--ram-init=litenorm.bin" in arguments)
+        assert ("#define CFU_INT8 1" in header) == ("--cfu" in arguments)
+        assert ("#define CONFIG_CPU_VARIANT_FULL" in header) == ("--cfu" in arguments)
         identifiers.append(re.search(r'CONFIG_IDENTIFIER "(.*)"', header).group(1))
-    assert identifiers[0] == identifiers[1]
+    assert identifiers[0] == identifiers[2] != identifiers[1]
     words = (folder / "gateware/sim_main_ram.init").read_text().split()
     assert [int(word, 16) for word in words[: len(image)]] == image.tolist()
     modules = json.loads((folder / "gateware/sim_config.js").read_text())

@@ -37,6 +37,8 @@ def parser(platform, description, sys_clk_freq, script, core):
     target.add_target_argument("--ops", default=",".join(core.ops), help=f"LiteNorm: some of {','.join(OPS)}.")
     target.add_target_argument("--backend", default=core.backend, choices=BACKENDS, help="LiteNorm: back end.")
     target.add_target_argument("--size", default=core.size, choices=SIZES, help="LiteNorm: of the serial back end.")
+    target.add_target_argument("--cfu", action="store_true",
+        help="Custom instructions of the CPU for matrix products; variant standard or full.")
     target.set_defaults(l2_size=0, integrated_rom_size=ROM_SIZE)
     return target
 
@@ -91,6 +93,10 @@ def run(target, args, make_soc, loader):
     """Elaborate, build, load, as the script's flags say; returns the exit code. make_soc(config) gives the SoC."""
     try:
         soc = make_soc(core_config(args))
+        if args.cfu:
+            from litenorm.soc import add_cfu
+
+            add_cfu(soc)
         identify(soc)
         builder = Builder(soc, **target.builder_argdict)
         if args.build:

@@ -25,7 +25,7 @@ from litex.soc.interconnect.csr import CSRStorage
 from migen import *
 
 from litenorm.accel import LiteNormConfig
-from litenorm.soc import add_litenorm
+from litenorm.soc import add_cfu, add_litenorm
 from litenorm.soc.identify import identify
 from litenorm.soc.options import MAIN_RAM_SIZE
 
@@ -97,6 +97,7 @@ def make_parser():
     parser.add_target_argument("--ram-init",        default=None,             help="RAM init file (.bin or .json).")
     parser.add_target_argument("--non-interactive", action="store_true",      help="Run without user input.")
     parser.add_target_argument("--no-litenorm",     action="store_true",      help="Without the core.")
+    parser.add_target_argument("--cfu",             action="store_true",      help="Instructions for matrix products.")
     parser.add_target_argument("--lanes",           default=CORE.lanes, type=int, help="LiteNorm: elements per beat.")
     parser.add_target_argument("--max-length",      default=CORE.max_length, type=int, help="LiteNorm: longest row.")
     parser.set_defaults(integrated_rom_size=ROM_SIZE, integrated_main_ram_size=MAIN_RAM_SIZE, uart_name="sim",
@@ -118,6 +119,8 @@ def make_soc(args, options):
         options["integrated_main_ram_init"] = get_mem_data(args.ram_init, data_width=32, endianness="little",
                                                            offset=base)
     soc = BaseSoC(sys_clk_freq=int(args.sys_clk_freq), config=config, **options)
+    if args.cfu:
+        add_cfu(soc)
     if args.ram_init is not None:
         soc.add_constant("ROM_BOOT_ADDRESS", base)  # the BIOS boots what is there
     return soc
