@@ -76,7 +76,7 @@ class Checkpoint:
     decode         list of token numbers -> text, or None
     vocabulary     text of each token, or None
     embedding      float32 ([V, D], [max_tokens, D]): what embed() adds up, or None
-    final_norm     (gamma [D], beta [D], eps) of the LayerNorm that head() begins with, or None; its matrix is embedding[0]
+    final_norm     (gamma [D], beta [D], eps) of the LayerNorm that head() begins with, or None; embedding[0] follows
     """
 
     name: str

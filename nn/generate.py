@@ -16,10 +16,10 @@ a causal block depends on the rows before it only, so both give the same integer
 The sampler takes the logits of one step:
 
     greedy       the largest logit; among equals the lowest token
-    otherwise    the `top_k` largest logits (among equals the lower tokens; all V when top_k is 0), in the order of their
-                 tokens, go through the exact softmax in format FORMAT with scale logits_scale / temperature: k codes
-                 that add up to TOTAL exactly. A draw u, uniform in 0..TOTAL - 1, chooses the first candidate whose
-                 cumulative sum of codes is above u. The sum is exact, so that each u has one, and nothing is
+    otherwise    the `top_k` largest logits (among equals the lower tokens; all V when top_k is 0), in the order of
+                 their tokens, go through the exact softmax in format FORMAT with scale logits_scale / temperature: k
+                 codes that add up to TOTAL exactly. A draw u, uniform in 0..TOTAL - 1, chooses the first candidate
+                 whose cumulative sum of codes is above u. The sum is exact, so that each u has one, and nothing is
                  renormalized.
 
 Random numbers are those of xorshift32 (Marsaglia 2003, shifts 13, 17, 5), one for each token that is sampled; its upper
@@ -48,7 +48,7 @@ FORMAT = "u16_q15"  # of the sampler's softmax
 TOTAL = FORMATS[FORMAT].total
 DRAW_SHIFT = 32 - (TOTAL.bit_length() - 1)  # of a random number to a draw below TOTAL, a power of two
 WINDOW = 128    # characters of a calibration window, and of one of perplexity
-STRIDE = 384    # from calibration window to calibration window
+STRIDE = 640    # from calibration window to calibration window
 TEMPERATURES = (0.01, 100.0)    # what is accepted; 0 is greedy
 _U32 = 0xFFFF_FFFF
 
@@ -208,8 +208,8 @@ class IntegerGPT:
         if not prompt:
             raise ValueError("the prompt is empty; good: one character or more")
         if len(prompt) + count > self.context:
-            raise ValueError(f"the prompt has {len(prompt)} tokens and {count} are wanted; good: at most {self.context} "
-                             f"together, the context of {self.name}")
+            raise ValueError(f"the prompt has {len(prompt)} tokens and {count} are wanted; good: at most "
+                             f"{self.context} together, the context of {self.name}")
         rows = {"the prompt and the text, in tokens,": len(prompt) + count, f"the model width of {self.name}": self.dim}
         if not sampler.greedy:
             rows["the number of candidates (top-k)"] = sampler.candidates(len(self.vocabulary))
@@ -262,22 +262,20 @@ def quantize_gpt(checkpoint, text, fmt="u16_q15", logits="s16", progress=lambda 
     if len(tokens) < 2:
         raise ValueError(f"the calibration text is {len(tokens)} tokens; good: {window} or more")
     starts = range(0, max(len(tokens) - window, 0) + 1, STRIDE)
-    windows = [[checkpoint.embed(tokens[s : s + window])] for s in starts]
-    runs = []
+    stream, runs = [[checkpoint.embed(tokens[s : s + window]) for s in starts]], []    # by layer and window
     with np.errstate(all="ignore"):  # an overflow shows in the results, which quantize() looks at
         for layer in checkpoint.layers:
-            for states in windows:
-                run = layer.run(states[-1])
-                runs.append(run["residual1"])
-                states.append(run["output"])
+            runs.append([layer.run(x) for x in stream[-1]])
+            stream.append([run["output"] for run in runs[-1]])
     # One scale for the residual stream of all layers: a block's output is the next one's input as it is.
-    scale = max(np.abs(x).max() for x in [*runs, *(x for states in windows for x in states)]) * HEADROOM / 32767
-    blocks = [quantize(layer, [states[i] for states in windows], f"{checkpoint.name} layer {i}", fmt, logits, scale)
+    largest = max(np.abs(x).max() for xs in [*stream, *([run["residual1"] for run in rs] for rs in runs)] for x in xs)
+    scale = float(largest) * HEADROOM / 32767
+    blocks = [quantize(layer, stream[i], f"{checkpoint.name} layer {i}", fmt, logits, scale, runs=runs[i])
               for i, layer in enumerate(progress(checkpoint.layers))]
     words, positions = (saturate(np.rint(e.astype(np.float64) / scale).astype(np.int64), "s16")
                         for e in checkpoint.embedding)
     gamma, beta, eps = checkpoint.final_norm
-    last = np.concatenate([states[-1] for states in windows])
+    last = np.concatenate(stream[-1])
     norm, head, logits_scale = quantize_head(gamma, beta, eps, checkpoint.embedding[0], last, scale)
     return IntegerGPT(checkpoint.name, blocks, words, positions, norm, head, logits_scale, checkpoint.vocabulary)
 

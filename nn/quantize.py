@@ -27,7 +27,8 @@ MATRIX_INPUT = {"q": "attn_in", "k": "attn_in", "v": "attn_in", "o": "context", 
 TINY = 1e-9         # stands for the range of a channel that is always zero
 
 
-def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_scale=None, output_scale=None):
+def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_scale=None, output_scale=None,
+             runs=None):
     """Quantize one block.
 
     layer    nn.layer.Layer
@@ -36,6 +37,7 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
     logits   "s16" or "s8"
     input_scale, output_scale  real value of one LSB of the block's input and output, to chain blocks; None: from the
              calibration data. A pre-norm block's residual stream has one scale: output_scale must be None or equal.
+    runs     layer.run() of each window, where the caller has them; None: they are made
     returns  nn.block.Block
 
     ValueError when there are no windows, they do not fit the layer, or the layer gives values that are not finite.
@@ -45,7 +47,7 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
         raise ValueError(f"windows have shapes {[w.shape for w in windows]}; good: one or more of [T, {layer.dim}]")
     pre = layer.norm == "pre"
     with np.errstate(all="ignore"):  # an overflow shows in the results
-        runs = [layer.run(w) | {"input": w} for w in windows]
+        runs = [run | {"input": w} for run, w in zip(runs or map(layer.run, windows), windows, strict=True)]
     for run in runs:
         for stage, values in run.items():
             if stage != "logits":  # masked logits are -inf; what is not finite among the others shows in probs
@@ -134,7 +136,8 @@ def quantize_head(gamma, beta, eps, words, rows, residual_scale):
     scale = _weight_scales(effective, np.zeros(len(words)))
     codes = np.rint(effective / scale[:, None]).astype(np.int64)
     bias = np.rint((effective - codes * scale[:, None]) @ (behind.mean(axis=0) / scales) / scale).astype(np.int64)
-    norm = Norm(eps_term(eps / residual_scale**2, len(gamma)), Affine.from_real(gamma / scales, beta / scales, 1.0, "s8"))
+    affine = Affine.from_real(gamma / scales, beta / scales, 1.0, "s8")
+    norm = Norm(eps_term(eps / residual_scale**2, len(gamma)), affine)
     return norm, Linear(codes, bias, Requant.from_real(scale / logits_scale, "s16")), float(logits_scale)
 
 
