@@ -175,14 +175,7 @@ class IntegerGPT:
 
     def encode(self, text):
         """Token numbers of a text, one for each character. ValueError when it is empty or has unknown characters."""
-        if not text:
-            raise ValueError("the prompt is empty; good: one character or more")
-        index = {c: i for i, c in enumerate(self.vocabulary)}
-        unknown = sorted(set(text) - set(index))
-        if unknown:
-            raise ValueError(f"the prompt has characters that {self.name} does not know: {''.join(unknown)!r}; "
-                             f"good: {''.join(self.vocabulary)!r}")
-        return [index[c] for c in text]
+        return encode(self.name, self.vocabulary, text)
 
     def decode(self, tokens):
         """Text of token numbers."""
@@ -202,20 +195,45 @@ class IntegerGPT:
 
     def check(self, prompt, count, sampler, config=None):
         """ValueError when `count` tokens behind `prompt` (token numbers) fit neither the model nor the core."""
-        config = config or LiteNormConfig()
-        if count < 1:
-            raise ValueError(f"the number of tokens is {count}; good: 1 or more")
-        if not prompt:
-            raise ValueError("the prompt is empty; good: one character or more")
-        if len(prompt) + count > self.context:
-            raise ValueError(f"the prompt has {len(prompt)} tokens and {count} are wanted; good: at most "
-                             f"{self.context} together, the context of {self.name}")
-        rows = {"the prompt and the text, in tokens,": len(prompt) + count, f"the model width of {self.name}": self.dim}
-        if not sampler.greedy:
-            rows["the number of candidates (top-k)"] = sampler.candidates(len(self.vocabulary))
-        for what, size in rows.items():
-            if size > config.max_length:
-                raise ValueError(f"{what} is {size}; good: at most {config.max_length}, the core's max_length")
+        _check(self.name, self.context, self.dim, len(self.vocabulary), len(prompt), count, sampler, config)
+
+
+def encode(name, vocabulary, text):
+    """Token numbers of a text, one for each character. ValueError, with the model's name, for what it cannot be."""
+    if not text:
+        raise ValueError("the prompt is empty; good: one character or more")
+    index = {c: i for i, c in enumerate(vocabulary)}
+    unknown = sorted(set(text) - set(index))
+    if unknown:
+        raise ValueError(f"the prompt has characters that {name} does not know: {''.join(unknown)!r}; "
+                         f"good: {''.join(vocabulary)!r}")
+    return [index[c] for c in text]
+
+
+def _check(name, context, dim, size, prompt, count, sampler, config):
+    """ValueError when `count` tokens behind `prompt` ones fit neither the model nor the core."""
+    config = config or LiteNormConfig()
+    if count < 1:
+        raise ValueError(f"the number of tokens is {count}; good: 1 or more")
+    if prompt < 1:
+        raise ValueError("the prompt is empty; good: one character or more")
+    if prompt + count > context:
+        raise ValueError(f"the prompt has {prompt} tokens and {count} are wanted; good: at most {context} together, "
+                         f"the context of {name}")
+    rows = {"the length of prompt and text, in tokens,": prompt + count, f"the model width of {name}": dim}
+    if not sampler.greedy:
+        rows["the number of candidates (top-k)"] = sampler.candidates(size)
+    for what, length in rows.items():
+        if length > config.max_length:
+            raise ValueError(f"{what} is {length}; good: at most {config.max_length}, the core's max_length")
+
+
+def check_request(checkpoint, prompt, count, sampler, config=None):
+    """As IntegerGPT.encode and check, of a nn.checkpoint.Checkpoint: before its seconds of quantization."""
+    _needs_head(checkpoint)
+    tokens = len(encode(checkpoint.name, checkpoint.vocabulary, prompt))
+    _check(checkpoint.name, checkpoint.max_tokens, checkpoint.dim, len(checkpoint.vocabulary), tokens, count, sampler,
+           config)
 
 
 @dataclass
@@ -254,9 +272,7 @@ def quantize_gpt(checkpoint, text, fmt="u16_q15", logits="s16", progress=lambda 
 
     ValueError when the checkpoint has no vocabulary and head, or the text is shorter than two tokens.
     """
-    if checkpoint.vocabulary is None or checkpoint.embedding is None or checkpoint.final_norm is None:
-        raise ValueError(f"{checkpoint.name} is an encoder and has no head that predicts tokens; good: a checkpoint of "
-                         "litenorm.nn.train_gpt")
+    _needs_head(checkpoint)
     window = min(WINDOW, checkpoint.max_tokens)
     tokens = checkpoint.encode(text)
     if len(tokens) < 2:
@@ -278,6 +294,12 @@ def quantize_gpt(checkpoint, text, fmt="u16_q15", logits="s16", progress=lambda 
     last = np.concatenate(stream[-1])
     norm, head, logits_scale = quantize_head(gamma, beta, eps, checkpoint.embedding[0], last, scale)
     return IntegerGPT(checkpoint.name, blocks, words, positions, norm, head, logits_scale, checkpoint.vocabulary)
+
+
+def _needs_head(checkpoint):
+    if checkpoint.vocabulary is None or checkpoint.embedding is None or checkpoint.final_norm is None:
+        raise ValueError(f"{checkpoint.name} is an encoder and has no head that predicts tokens; good: a checkpoint of "
+                         "litenorm.nn.train_gpt")
 
 
 def load_gpt(folder=None, fmt="u16_q15", logits="s16", progress=lambda items: items):
@@ -355,7 +377,7 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"generate: {error}", file=sys.stderr)
         return 1
-    console.print(describe(gpt, result))
+    console.print(describe(gpt, result), soft_wrap=True)
     return 0
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from litenorm.bench import command as bench_command
 from litenorm.fpga import command as build_command
-from litenorm.sim import serial_command
+from litenorm.sim import generate_command, serial_command
 from litenorm.sim.errors import SimulationError
 from litenorm.soc.options import CPU_VARIANTS
 
@@ -195,6 +195,7 @@ def make_parser():
     parser.add_argument("--version", action="version", version=f"litenorm {version('litenorm')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sim_parser(commands)
+    generate_command.add_parser(commands)
     compare_parser(commands)
     build_command.add_parser(commands)
     bench_command.add_parser(commands)

@@ -241,7 +241,8 @@ def damaged(name, value):
 
 @pytest.mark.parametrize("name, value, code", [
     ("magic", 0, -100), ("version", 99, -101), ("heads", 3, -102), ("layers", 0, -102), ("context", 4, -102),
-    ("vocabulary", 2, -102), ("hidden", 36, -102), ("top_k", 0, -102), ("tokens", 15, -102), ("prompt_tokens", 0, -102)])
+    ("vocabulary", 2, -102), ("hidden", 36, -102), ("top_k", 0, -102), ("tokens", 15, -102),
+    ("prompt_tokens", 0, -102)])
 def test_bad_image_gets_its_code(firmware, name, value, code):
     assert firmware.run(damaged(name, value))[0] == code
 
