@@ -110,14 +110,17 @@ def probabilities(logits, sampler, logits_scale, config=None):
     return chosen, model.softmax(logits[chosen], sampler.scale(logits_scale), FORMAT, config=config)
 
 
+def choose(candidates, codes, draw):
+    """The first candidate whose cumulative sum of codes is above draw, 0 to TOTAL - 1."""
+    return int(candidates[np.searchsorted(np.cumsum(codes.astype(np.int64)), draw, side="right")])
+
+
 def pick(logits, sampler, logits_scale, state, config=None):
     """(token, next state) from logits s16 [V]. The state stays as it is when greedy."""
     if sampler.greedy:
         return int(np.argmax(logits)), state
-    chosen, codes = probabilities(logits, sampler, logits_scale, config)
     state = next_random(state)
-    draw = state >> DRAW_SHIFT
-    return int(chosen[np.searchsorted(np.cumsum(codes.astype(np.int64)), draw, side="right")]), state
+    return choose(*probabilities(logits, sampler, logits_scale, config), state >> DRAW_SHIFT), state
 
 
 @dataclass(frozen=True)
