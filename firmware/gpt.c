@@ -27,10 +27,24 @@ static void stop(struct step *step, unsigned operation)
 	step->gpt->report.cycles[operation] += (uint32_t)(step->gpt->cycles() - step->started);
 }
 
-/* x is packed once for the products that follow; one row needs no panels. */
+/*
+ * One row needs no panels: vector.h multiplies it as it is. The custom instructions, where the CPU has them, make a whole
+ * tile in the time of one of its rows.
+ */
+static int is_vector(const struct step *step)
+{
+#ifdef CFU_INT8
+	(void)step;
+	return 0;
+#else
+	return step->rows == 1;
+#endif
+}
+
+/* x is packed once for the products that follow. */
 static const int8_t *left_of(struct step *step, const int8_t *x, uint32_t inputs)
 {
-	if (step->rows == 1)
+	if (is_vector(step))
 		return x;
 	kernel_pack_s8(step->gpt->left, x, step->rows, inputs, inputs, 1);
 	return step->gpt->left;
@@ -43,7 +57,7 @@ static void linear(struct step *step, const struct litenorm_image_linear *linear
 	struct kernel_requant requant = requant_of(image, &linear->requant);
 	const int32_t *bias = litenorm_image_at(image, linear->bias);
 
-	if (step->rows == 1)
+	if (is_vector(step))
 		vector_linear(out, left, weights, bias, &requant, linear->inputs, linear->outputs);
 	else
 		kernel_linear(out, left, weights, bias, &requant, step->rows, linear->inputs, linear->outputs);
@@ -151,7 +165,7 @@ static void scores_of_head(struct step *step, uint32_t head)
 	requant.step = 0;
 	requant.multiplier += head;
 	requant.shift += head;
-	if (step->rows > 1)
+	if (!is_vector(step))
 		kernel_pack_s8(gpt->left, q, step->rows, image->dim, image->head_dim, 1);
 	for (row = 0; row < step->rows; row += KERNEL_TILE) {
 		uint32_t rows = step->rows - row < KERNEL_TILE ? step->rows - row : KERNEL_TILE;
@@ -162,7 +176,7 @@ static void scores_of_head(struct step *step, uint32_t head)
 			uint32_t columns = keys - key < KERNEL_TILE ? keys - key : KERNEL_TILE;
 			const int8_t *right = key_panels + key / KERNEL_TILE * panel;
 
-			if (step->rows == 1)
+			if (is_vector(step))
 				vector_multiply_s8(tile, q, right, image->head_dim);
 			else
 				kernel_multiply_s8(tile, gpt->left + row / KERNEL_TILE * panel, right, image->head_dim);
@@ -200,7 +214,7 @@ static void context_of_head(struct step *step, uint32_t head, int32_t zero_point
 		uint32_t keys = gpt->past + row + rows;
 		const uint8_t *codes = (const uint8_t *)gpt->probs + (head * step->rows + row) * gpt->probs_row;
 
-		if (step->rows == 1)
+		if (is_vector(step))
 			plain_codes(step, codes, zero_point);
 		else
 			kernel_pack_codes(gpt->codes, codes, gpt->code_bytes, zero_point, rows, gpt->probs_row, keys);
@@ -209,7 +223,7 @@ static void context_of_head(struct step *step, uint32_t head, int32_t zero_point
 			uint32_t left = image->head_dim - channel;
 			uint32_t columns = left < KERNEL_TILE ? left : KERNEL_TILE;
 
-			if (step->rows == 1)
+			if (is_vector(step))
 				vector_multiply_u16(tile, gpt->codes, right, keys);
 			else
 				kernel_multiply_u16(tile, gpt->codes, right, keys);
@@ -351,7 +365,7 @@ static int predict(struct step *step)
 	if (result != LITENORM_OK)
 		return result;
 	start(step);
-	linear(step, &gpt->image->head, gpt->head, gpt->attn_in, gpt->logits);
+	linear(step, &gpt->image->head, gpt->head, left_of(step, gpt->attn_in, gpt->image->dim), gpt->logits);
 	stop(step, BLOCK_GEMM);
 	return LITENORM_OK;
 }

@@ -43,6 +43,7 @@ class GenerateReport:
     same_logits    path -> the logits of all steps were the reference's
     cycles         path -> phase -> operation -> clock cycles; "tokens": how many
     rows           path -> count of rows, and of those whose sum was not exact
+    result         of the simulation, None: it was a board
     """
 
     name: str
@@ -53,7 +54,7 @@ class GenerateReport:
     same_logits: dict
     cycles: dict
     rows: dict
-    result: SimResult
+    result: SimResult | None
 
     @property
     def different(self):
@@ -65,7 +66,8 @@ class GenerateReport:
     def ok(self):
         """Each token, each logit and each sum was right, and the firmware found no fault."""
         errors = sum(rows[f"{row}_sum_errors"] for rows in self.rows.values() for row in ROWS)
-        return not (any(self.different.values()) or errors or self.result.exit_code) and all(self.same_logits.values())
+        exit_code = self.result.exit_code if self.result is not None else 0
+        return not (any(self.different.values()) or errors or exit_code) and all(self.same_logits.values())
 
     def per_token(self, path):
         """operation -> cycles of a token behind the first one; None when there is only one."""
@@ -75,8 +77,9 @@ class GenerateReport:
     def json(self):
         return {"workload": "generate", "ok": self.ok, "model": self.name, "prompt": self.prompt, "text": self.text,
                 "tokens": self.tokens, "different": self.different, "same_logits": self.same_logits,
-                "cycles": self.cycles, "rows": self.rows, "exit_code": self.result.exit_code,
-                "simulated_cycles": self.result.cycles}
+                "cycles": self.cycles, "rows": self.rows,
+                "exit_code": self.result and self.result.exit_code,
+                "simulated_cycles": self.result and self.result.cycles}
 
     def show(self):
         """Print the report: what was compared, and where the time went."""
@@ -101,7 +104,8 @@ class GenerateReport:
             prompt = self.cycles[path]["prompt"]
             console.print(f"prompt {PATHS[path]}: {prompt['tokens']} tokens and the first one behind them in "
                           f"{prompt['total']:,} cycles")
-        console.print(describe_run(self.result))
+        if self.result is not None:
+            console.print(describe_run(self.result))
         console.print(f"generate: {'ok' if self.ok else 'FAILED'}")
 
     def _time(self, paths):
@@ -201,16 +205,19 @@ def run_generate(options, gpt, prompt=PROMPT, count=TOKENS, sampler=None, paths=
     result = run_soc(replace(options, console=console, image=image, main_ram_size=size), observer)
     if observer is not None:
         observer.stage("comparing with the NumPy reference")
-    return compare(gpt, prompt, generate(gpt, tokens, count, sampler, options.config), paths, result)
+    expected = generate(gpt, tokens, count, sampler, options.config)
+    return compare(gpt, prompt, expected, paths, result.records, result.log, result)
 
 
-def compare(gpt, prompt, expected, paths, result):
-    """GenerateReport of what the firmware sent against the reference's Generation."""
-    records = result.records
+def compare(gpt, prompt, expected, paths, records, log, result=None):
+    """GenerateReport of what the firmware sent, as Records and text, against the reference's Generation.
+
+    result  SimResult of a simulation, None for a board
+    """
     failed = records.all("error")
     if failed:
         error = failed[0]
-        raise ProtocolError(f"the firmware reported error {error.get('code')}: {error.get('text', '')}", result.log)
+        raise ProtocolError(f"the firmware reported error {error.get('code')}: {error.get('text', '')}", log)
     crc = 0
     for logits in expected.logits:
         crc = zlib.crc32(np.asarray(logits, "<i2").tobytes(), crc)
@@ -218,11 +225,11 @@ def compare(gpt, prompt, expected, paths, result):
     for path in paths:
         sent = records.tensors.get((path, "tokens"))
         if sent is None:
-            raise ProtocolError(f"the firmware sent no tokens of path {path}", result.log)
+            raise ProtocolError(f"the firmware sent no tokens of path {path}", log)
         tokens[path] = sent.ravel().tolist()
         if any(token >= len(gpt.vocabulary) for token in tokens[path]):
             raise ProtocolError(f"the firmware sent token {max(tokens[path])}, {len(gpt.vocabulary) - 1} is the last",
-                                result.log)
+                                log)
         text[path] = gpt.decode(tokens[path])
         same[path] = records.one("logits", path=path)["crc"] == crc
         cycles[path] = {phase: {key: records.one("cycles", path=path, phase=phase)[key]

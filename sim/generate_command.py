@@ -14,10 +14,14 @@ examples:
   litenorm generate --tokens 16 --path both           with the core, and again with the C twin: cycles side by side
   litenorm generate --tokens 8 --no-accel --cpu-variant full
   litenorm generate --perplexity --tokens 1           what the integer model is worth, beside float32
+  litenorm generate --port /dev/ttyUSB1 --firmware litenorm.bin      on a board that is in its BIOS
 
 Greedy unless --temperature, --top-k or --seed is given; the last two alone mean a temperature of 1. The sampler's
 probabilities are a row of the exact softmax: they add up to 1, and nothing is renormalized.
 """
+
+BAUD = 115200
+SILENCE = 60.0  # seconds without a byte after which a board's answer is given up: a slow CPU reads the prompt meanwhile
 
 PATHS = {"accel": ("accel",), "cpu": ("cpu",), "both": ("accel", "cpu")}
 
@@ -40,6 +44,12 @@ def add_parser(commands):
                          help="divides the logits, 0.01 to 100; 0 is greedy (default: 0)")
     sampler.add_argument("--top-k", type=int, metavar="K", help="only the K largest logits (default: all)")
     sampler.add_argument("--seed", type=int, metavar="S", help="of the random numbers, 0 to 2^32 - 1 (default: 1)")
+    board = parser.add_argument_group("a board instead of the simulated SoC")
+    board.add_argument("--port", metavar="PORT", help="serial port of the board, or a URL of pyserial's")
+    board.add_argument("--baud", type=int, metavar="B", help=f"of the port (default: {BAUD})")
+    board.add_argument("--firmware", type=Path, metavar="F.bin",
+                       help="load this, and the model, when the board is in its BIOS; without it the board must have "
+                            "the model with the same prompt already")
     soc = parser.add_argument_group("SoC")
     soc.add_argument("--path", choices=tuple(PATHS), help="who computes softmax and LayerNorm: accel (the core), cpu "
                                                           "(the C twin), both one after the other (default: accel)")
@@ -87,6 +97,7 @@ def run(args):
 
     if args.json is not None:
         check_output(args.json, "a JSON file")
+    check_board(args)
     sampler = sampler_of(args)
     config = LiteNormConfig(lanes=args.lanes, max_length=args.max_length)  # --no-accel does not make bad values good
     limits = {name: getattr(args, name) for name in ("timeout", "max_cycles") if getattr(args, name) is not None}
@@ -104,7 +115,10 @@ def run(args):
             observer.stage("perplexity of held-out text")
             text = (reference.DATA / "held_out.txt").read_text(encoding="utf-8")
             quality = reference.perplexity(gpt, checkpoint, text)
-        report = run_generate(options, gpt, prompt, args.tokens, sampler, PATHS.get(args.path), observer)
+        if args.port is not None:
+            report = run_on_board(args, gpt, prompt, sampler, observer)
+        else:
+            report = run_generate(options, gpt, prompt, args.tokens, sampler, PATHS.get(args.path), observer)
     report.show()
     if quality is not None:
         Console(highlight=False).print(reference.describe(gpt, quality), soft_wrap=True)
@@ -112,3 +126,31 @@ def run(args):
         data = report.json() | {"temperature": sampler.temperature, "top_k": sampler.top_k, "seed": sampler.seed}
         write_json(args.json, data | ({} if quality is None else {"perplexity": vars(quality)}))
     return 0 if report.ok else 1
+
+
+def check_board(args):
+    """ValueError for options of a board without one, and of the simulated SoC with one."""
+    if args.port is None:
+        given = [name for name in ("baud", "firmware") if getattr(args, name) is not None]
+        if given:
+            raise ValueError(f"--{given[0]} belongs to --port: the simulated SoC starts in the firmware")
+        return
+    if args.baud is not None and args.baud < 1:
+        raise ValueError(f"--baud is {args.baud}; good: that of the SoC's UART, {BAUD} as a rule")
+    if args.no_accel or args.cpu_variant != "standard" or args.timeout is not None or args.max_cycles is not None:
+        raise ValueError("--no-accel, --cpu-variant, --timeout and --max-cycles are of the simulated SoC; good: "
+                         "--port without them")
+
+
+def run_on_board(args, gpt, prompt, sampler, observer):
+    """GenerateReport of a board on a serial port."""
+    from litenorm.bench.generate import run_generate
+    from litenorm.bench.host import MAIN_RAM, Board, read_firmware
+    from litenorm.nn.image import write_gpt_image
+    from litenorm.soc.options import IMAGE_OFFSET
+
+    image = write_gpt_image(gpt, gpt.encode(prompt), args.tokens, sampler)
+    firmware = None if args.firmware is None else read_firmware(args.firmware)
+    with Board(args.port, args.baud or BAUD, SILENCE, firmware, (MAIN_RAM + IMAGE_OFFSET, image), observer.stage,
+               observer.chunk) as board:
+        return run_generate(board, gpt, prompt, args.tokens, sampler, PATHS.get(args.path), observer)

@@ -8,12 +8,17 @@ import zlib
 import numpy as np
 import pytest
 
+from litenorm.bench.generate import run_generate as run_on_board
+from litenorm.bench.host import Board, BoardError
 from litenorm.nn.generate import Sampler, generate
+from litenorm.nn.image import write_gpt_image
 from litenorm.nn.testing import random_gpt
 from litenorm.sim import cli, protocol
 from litenorm.sim.errors import ProtocolError
 from litenorm.sim.generate import OPERATIONS, TextFilter, compare, run_generate
-from litenorm.sim.runner import Observer, SimOptions, SimResult
+from litenorm.sim.generate_command import sampler_of
+from litenorm.sim.runner import Observer, SimOptions, SimResult, run_soc
+from litenorm.sim.serial import SimulatedPort
 
 PROMPT, COUNT = "abcde", 6
 SAMPLERS = {"greedy": Sampler(), "top 4": Sampler(0.9, 4, 3)}
@@ -59,19 +64,29 @@ def test_without_the_core_and_on_another_cpu(variant):
 
 def test_a_prompt_can_be_typed_at_the_console():
     """As a person at a board would: another prompt than that of the image, and one that the model does not know."""
-    from dataclasses import replace
-
-    from litenorm.nn.image import write_gpt_image
-    from litenorm.sim.runner import run_soc
-
     gpt = random_gpt(6)
     image = write_gpt_image(gpt, gpt.encode("j"), 4)
     console = "generate cpu abba\ngenerate xyz\ngenerate aaaaaaaaaaaaa\nlayer\nexit\n"
-    result = run_soc(replace(SimOptions(config=None), console=console, image=image))
+    result = run_soc(SimOptions(config=None, console=console, image=image))
     assert result.records.tensors["cpu", "tokens"].ravel().tolist() == generate(gpt, gpt.encode("abba"), 4).tokens
     assert "generate: the model does not know what begins with x" in result.log
     assert "generate: prompt and 4 tokens are too many; good: at most 16 together" in result.log
     assert result.exit_code == 1 and result.records.one("error")["text"] == "there_is_no_workload_image_in_memory"
+
+
+def test_a_board_writes_the_same():
+    """The simulated SoC as a board: its console over a serial port, with the image in memory, and with another one."""
+    gpt, reader = random_gpt(7), Reader()
+    options = SimOptions(config=None, image=write_gpt_image(gpt, gpt.encode("bad"), 4), max_cycles=0)
+    with SimulatedPort(options) as port, Board(port.path, silence=120.0, heard=reader.chunk) as board:
+        report = run_on_board(board, gpt, "bad", 4)
+        assert report.ok and list(report.tokens) == ["cpu"] and reader.text == f"bad{report.text['cpu']}\n"
+        for prompt, paths, message in (("bed", None, "the model in the board's memory is another one"),
+                                       ("bad", ("accel",), "path accel needs the core")):
+            with pytest.raises(BoardError, match=message):
+                run_on_board(board, gpt, prompt, 4, paths=paths)
+        assert board.line_errors == 0
+    report.show()
 
 
 def test_the_command_with_the_gpt(tmp_path, capsys):
@@ -98,6 +113,8 @@ def test_the_command_with_the_gpt(tmp_path, capsys):
     (["--lanes", "3"], "lanes is 3"),
     (["--json", "/"], "is a folder: name a JSON file"),
     (["--checkpoint", "nowhere"], "nowhere is not a folder"),
+    (["--baud", "9600"], "--baud belongs to --port"), (["--port", "x", "--no-accel"], "are of the simulated SoC"),
+    (["--port", "x", "--baud", "0"], "--baud is 0; good: that of the SoC's UART"),
 ])
 def test_what_cannot_be_is_one_line(capsys, arguments, message):
     assert cli.main(["generate", *arguments]) == 1
@@ -110,8 +127,6 @@ def test_what_cannot_be_is_one_line(capsys, arguments, message):
     (["--temperature", "0.5"], Sampler(0.5)), (["--temperature", "0"], Sampler()),
 ])
 def test_any_option_of_the_sampler_means_sampling(arguments, sampler):
-    from litenorm.sim.generate_command import sampler_of
-
     assert sampler_of(cli.make_parser().parse_args(["generate", *arguments])) == sampler
 
 
@@ -155,7 +170,8 @@ def case():
 
 def report(case, log, paths=("accel",), exit_code=0):
     gpt, expected = case
-    return compare(gpt, PROMPT, expected, paths, SimResult(protocol.parse(log), exit_code, 1000, 1.0, log))
+    records = protocol.parse(log)
+    return compare(gpt, PROMPT, expected, paths, records, log, SimResult(records, exit_code, 1000, 1.0, log))
 
 
 def test_a_right_firmware_is_ok(case, capsys):
