@@ -12,7 +12,7 @@ import pytest
 from litenorm.firmware import host
 from litenorm.firmware.generate import SOURCES
 from litenorm.nn import image
-from litenorm.nn.generate import Sampler, generate, next_random, random_state
+from litenorm.nn.generate import Sampler, generate, load_gpt, next_random, pick, random_state
 from litenorm.nn.testing import random_gpt
 
 FILES = ("litenorm_ref.c", "kernels.c", "multiply.c", "vector.c", "gpt.c", "gpt_prepare.c", "sampler.c")
@@ -189,6 +189,27 @@ def test_tokens_and_logits_are_those_of_the_reference(firmware, name, sampler):
     assert report.sampler_rows == (0 if sampler.greedy else count)
     assert (report.softmax_sum_errors, report.layernorm_sum_errors, report.sampler_sum_errors) == (0, 0, 0)
     assert all(ticks > 0 for ticks in report.cycles)
+
+
+@pytest.fixture(scope="module")
+def real():
+    return load_gpt()[0]
+
+
+@pytest.mark.parametrize("sampler", ("greedy", "top 3"))
+def test_the_gpt_fills_its_context(firmware, real, sampler):
+    """All the tokens that the GPT's context holds; the reference takes them at once and looks at each step."""
+    prompt, sampler = real.encode("In the beginning"), SAMPLERS[sampler]
+    count = real.context - len(prompt)
+    code, tokens, logits, report = firmware.run(image.write_gpt_image(real, prompt, count, sampler), memory=1 << 22)
+    assert code == 0 and len(tokens) == count == 112
+    assert np.array_equal(logits, real.all_logits([*prompt, *tokens])[len(prompt) - 1 : -1])
+    state, expected = random_state(sampler.seed), []
+    for row in logits:
+        token, state = pick(row, sampler, real.logits_scale, state)
+        expected.append(token)
+    assert tokens == expected
+    assert (report.softmax_sum_errors, report.layernorm_sum_errors, report.sampler_sum_errors) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("piece", (1, 2, 3, 5))
