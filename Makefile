@@ -15,10 +15,11 @@ export OPENBLAS_NUM_THREADS
 
 BOARD ?= ulx3s-45f
 
-.PHONY: help demo bitstream boards bench compare test lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-bench clean
+.PHONY: help demo generate bitstream boards bench compare test lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-bench clean
 
 help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
+	@echo "make generate  let a small GPT write text on the simulated SoC, softmax and LayerNorm on the core"
 	@echo "make test      run all tests"
 	@echo "make lint      run ruff"
 	@echo "make bench     run all benchmarks (area, FPGA, throughput, speed-up, simulation); writes docs/bench.md and its plots"
@@ -44,6 +45,9 @@ demo: setup
 	@echo "element is compared with the NumPy reference. The first run compiles the C library and the simulation."
 	@echo
 	@$(LITENORM) sim --workload layer
+
+generate: setup
+	@$(LITENORM) generate $(ARGS)
 
 bitstream: setup-fpga
 	@$(LITENORM) build $(BOARD) --build $(ARGS)

@@ -55,15 +55,17 @@ class Board:
     firmware  bytes of the firmware that is loaded when the board is in its BIOS, None: none
     image     workload image that is loaded with it, and where: (address, bytes), or None
     progress  progress(text) is told what goes on
+    heard     heard(bytes) is told what the board sends, as it comes
 
     Entering connects. Raises BoardError, in one line, when the port does not exist, when nothing answers, when the
     board is in its BIOS and there is no firmware to load, and when the firmware is for another SoC: before it is sent,
     by the identifiers of both.
     """
 
-    def __init__(self, port, baud=115200, silence=10.0, firmware=None, image=None, progress=lambda text: None):
+    def __init__(self, port, baud=115200, silence=10.0, firmware=None, image=None, progress=lambda text: None,
+                 heard=lambda data: None):
         self.name, self.baud, self.silence = port, baud, silence
-        self.firmware, self.image, self.progress = firmware, image, progress
+        self.firmware, self.image, self.progress, self.heard = firmware, image, progress, heard
         self.line_errors = self.resets = 0
         self.line = None
         self._ahead = b""    # read from the line, behind what an answer ended with
@@ -89,9 +91,11 @@ class Board:
 
     def _read(self):
         try:
-            return self.line.read(max(1, self.line.in_waiting))
+            data = self.line.read(max(1, self.line.in_waiting))
         except OSError as error:
             raise BoardError(f"port {self.name} has gone: {error}") from None
+        self.heard(data)
+        return data
 
     def _write(self, data):
         try:

@@ -56,30 +56,6 @@ static void context_of_head(struct run *run, uint32_t head, int32_t zero_point)
 	}
 }
 
-static int32_t code_at(const void *codes, uint32_t code_bytes, int32_t zero_point, uint32_t i)
-{
-	if (code_bytes == 1)
-		return zero_point < 0 ? ((const int8_t *)codes)[i] : ((const uint8_t *)codes)[i];
-	return zero_point < 0 ? ((const int16_t *)codes)[i] : ((const uint16_t *)codes)[i];
-}
-
-struct format {
-	int32_t zero_point;
-	int32_t total;
-	int32_t total_of_one; /* sum of a row of one valid element */
-};
-
-static struct format format_of(uint32_t code)
-{
-	static const struct format formats[] = {
-#define FORMAT_ROW(name, code, bits, zero_point, total, capped, text) { zero_point, total, (total) - (capped) },
-		LITENORM_FORMATS_X(FORMAT_ROW)
-#undef FORMAT_ROW
-	};
-
-	return formats[code];
-}
-
 static void check_softmax_rows(struct run *run, const struct litenorm_job *job, const struct format *format)
 {
 	struct block *block = run->block;

@@ -6,15 +6,7 @@
 #include <string.h>
 
 #include "block_run.h"
-
-/*
- * Two arrays that are read side by side must not fall on the same lines of a direct-mapped data cache. Left factors of a
- * product begin half of ALIGNMENT behind a multiple of it and right factors on one; and each array begins SKEW further
- * into the cache, of CACHE_BYTES or a divisor, than the one before.
- */
-#define ALIGNMENT   128u
-#define SKEW        (5 * ALIGNMENT)
-#define CACHE_BYTES 4096u
+#include "pool.h"
 
 static uint32_t round_up(uint32_t value, uint32_t unit)
 {
@@ -35,30 +27,6 @@ const char *block_strerror(int result)
 	default:
 		return "unknown code";
 	}
-}
-
-struct pool {
-	uint8_t *next;
-	size_t left;
-	uint32_t skew;
-	int full;
-};
-
-/* `offset` bytes behind a multiple of ALIGNMENT. */
-static void *take(struct pool *pool, size_t bytes, size_t offset)
-{
-	size_t skip = (pool->skew + offset - (uintptr_t)pool->next) % CACHE_BYTES;
-	uint8_t *taken = pool->next + skip;
-
-	pool->skew += SKEW;
-
-	if (pool->full || skip > pool->left || bytes > pool->left - skip) {
-		pool->full = 1;
-		return NULL;
-	}
-	pool->next = taken + bytes;
-	pool->left -= skip + bytes;
-	return taken;
 }
 
 static uint32_t code_bytes_of(uint32_t format)
@@ -111,28 +79,28 @@ int block_prepare(struct block *block, const struct litenorm_image *image, void 
 	block->code_bytes = code_bytes_of(image->format);
 	block->logits_row = litenorm_packed_stride(rows, type_bytes(image->logits_requant.out));
 	block->probs_row = litenorm_packed_stride(rows, block->code_bytes);
-	block->attn_in = take(&pool, tokens, 0);
-	block->q = take(&pool, tokens, 0);
-	block->k = take(&pool, tokens, 0);
-	block->v = take(&pool, tokens, 0);
-	block->logits = take(&pool, heads * rows * block->logits_row, 0);
-	block->probs = take(&pool, heads * rows * block->probs_row, 0);
-	block->context = take(&pool, tokens, 0);
-	block->projected = take(&pool, 2 * tokens, 0);
-	block->residual1 = take(&pool, 2 * tokens, 0);
-	block->norm1_out = post ? take(&pool, 2 * tokens, 0) : NULL;
-	block->ffn_in = take(&pool, tokens, 0);
-	block->hidden = take(&pool, rows * hidden, 0);
-	block->act = take(&pool, rows * hidden, 0);
-	block->residual2 = post ? take(&pool, 2 * tokens, 0) : NULL;
-	block->output = take(&pool, 2 * tokens, 0);
-	block->left = take(&pool, kernel_panel_bytes(rows, widest), ALIGNMENT / 2);
-	block->codes = take(&pool, 2 * kernel_panel_bytes(KERNEL_TILE, rows), ALIGNMENT / 2);
-	block->right = take(&pool, kernel_panel_bytes(rows, round_up(image->head_dim, KERNEL_TILE)), 0);
+	block->attn_in = pool_take(&pool, tokens, 0);
+	block->q = pool_take(&pool, tokens, 0);
+	block->k = pool_take(&pool, tokens, 0);
+	block->v = pool_take(&pool, tokens, 0);
+	block->logits = pool_take(&pool, heads * rows * block->logits_row, 0);
+	block->probs = pool_take(&pool, heads * rows * block->probs_row, 0);
+	block->context = pool_take(&pool, tokens, 0);
+	block->projected = pool_take(&pool, 2 * tokens, 0);
+	block->residual1 = pool_take(&pool, 2 * tokens, 0);
+	block->norm1_out = post ? pool_take(&pool, 2 * tokens, 0) : NULL;
+	block->ffn_in = pool_take(&pool, tokens, 0);
+	block->hidden = pool_take(&pool, rows * hidden, 0);
+	block->act = pool_take(&pool, rows * hidden, 0);
+	block->residual2 = post ? pool_take(&pool, 2 * tokens, 0) : NULL;
+	block->output = pool_take(&pool, 2 * tokens, 0);
+	block->left = pool_take(&pool, kernel_panel_bytes(rows, widest), POOL_ALIGNMENT / 2);
+	block->codes = pool_take(&pool, 2 * kernel_panel_bytes(KERNEL_TILE, rows), POOL_ALIGNMENT / 2);
+	block->right = pool_take(&pool, kernel_panel_bytes(rows, round_up(image->head_dim, KERNEL_TILE)), 0);
 	for (i = 0; i < LINEARS; i++) {
 		const struct litenorm_image_linear *linear = linear_of(image, i);
 
-		block->weights[i] = take(&pool, kernel_panel_bytes(linear->outputs, linear->inputs), 0);
+		block->weights[i] = pool_take(&pool, kernel_panel_bytes(linear->outputs, linear->inputs), 0);
 	}
 	if (pool.full)
 		return BLOCK_ERR_MEMORY;

@@ -3,7 +3,7 @@
 
 /**
  * @file
- * What the files of the transformer block (transformer.h) share, and nobody else needs.
+ * What the files of the transformer block (transformer.h) and of the language model (gpt.h) share.
  */
 
 #ifndef LITENORM_BLOCK_RUN_H
@@ -40,8 +40,7 @@ static inline uint32_t type_bytes(uint32_t type)
 }
 
 /** A requantization of the image, as the kernels take it: a multiplier and a shift for each channel. */
-static inline struct kernel_requant requant_of(const struct litenorm_image *image,
-                                               const struct litenorm_image_requant *from)
+static inline struct kernel_requant requant_of(const void *image, const struct litenorm_image_requant *from)
 {
 	struct kernel_requant requant = {
 		.multiplier = litenorm_image_at(image, from->multiplier),
@@ -51,6 +50,33 @@ static inline struct kernel_requant requant_of(const struct litenorm_image *imag
 	};
 
 	return requant;
+}
+
+/** Element i of a row of softmax codes. */
+static inline int32_t code_at(const void *codes, uint32_t code_bytes, int32_t zero_point, uint32_t i)
+{
+	if (code_bytes == 1)
+		return zero_point < 0 ? ((const int8_t *)codes)[i] : ((const uint8_t *)codes)[i];
+	return zero_point < 0 ? ((const int16_t *)codes)[i] : ((const uint16_t *)codes)[i];
+}
+
+/** An output format of softmax. */
+struct format {
+	int32_t zero_point;
+	int32_t total;
+	int32_t total_of_one; /* sum of a row of one valid element */
+};
+
+/** By its code in the core's mode register. */
+static inline struct format format_of(uint32_t code)
+{
+	static const struct format formats[] = {
+#define FORMAT_ROW(name, code, bits, zero_point, total, capped, text) { zero_point, total, (total) - (capped) },
+		LITENORM_FORMATS_X(FORMAT_ROW)
+#undef FORMAT_ROW
+	};
+
+	return formats[code];
 }
 
 /** What begins here, */

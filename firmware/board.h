@@ -40,6 +40,7 @@ static inline uint32_t board_random(uint32_t *state)
 /** Console commands with files of their own. */
 void command_selftest(const char *argument);
 void command_layer(const char *argument);
+void command_generate(const char *argument);
 void command_bench(const char *argument);
 void command_rows(const char *argument);
 

@@ -115,6 +115,7 @@ static const struct console_command commands[] = {
 	{ "info", "", "what this SoC and its core are", command_info },
 	{ "selftest", "[cfu]", "compare the core with the C twin, provoke every error", command_selftest },
 	{ "layer", "[accel|cpu|both]", "run the transformer layer in memory", command_layer },
+	{ "generate", "[accel|cpu|both] [PROMPT]", "the language model in memory writes text", command_generate },
 	{ "bench", "[calls]", "cycles of calls for one short row; softmax, LayerNorm, matrix products", command_bench },
 	{ "rows", "OP IN FORMAT PATH N ROWS SEED", "random rows: cycles and every element, for litenorm bench",
 	  command_rows },

@@ -74,6 +74,9 @@ class Checkpoint:
     embed          list of token numbers -> float32 [T, D], the input of layer 0
     head           float32 [T, D] -> logits over the vocabulary [T, V], or None when the model has none
     decode         list of token numbers -> text, or None
+    vocabulary     text of each token, or None
+    embedding      float32 ([V, D], [max_tokens, D]): what embed() adds up, or None
+    final_norm     (gamma [D], beta [D], eps) of the LayerNorm that head() begins with, or None; embedding[0] follows
     """
 
     name: str
@@ -83,6 +86,9 @@ class Checkpoint:
     embed: object
     head: object = None
     decode: object = None
+    vocabulary: tuple | None = None
+    embedding: tuple | None = None
+    final_norm: tuple | None = None
 
     @property
     def dim(self):
@@ -209,7 +215,8 @@ def _load_gpt(folder, config, tensors):
     return Checkpoint(_name(folder, config), layers, context, encode,
                       embed=lambda tokens: words[tokens] + positions[: len(tokens)],
                       head=lambda x: layer_norm(x, *final, eps) @ words.T,
-                      decode=lambda tokens: "".join(vocabulary[t] for t in tokens))
+                      decode=lambda tokens: "".join(vocabulary[t] for t in tokens),
+                      vocabulary=tuple(vocabulary), embedding=(words, positions), final_norm=(*final, eps))
 
 
 def _load_bert(folder, config, tensors):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
-"""The workload image: one quantized transformer block and its input, as the firmware finds them in memory.
+"""The workload images, as the firmware finds them in memory: one quantized transformer block and its input
+(`write_image`), or a whole language model and what it shall generate (`write_gpt_image`).
 
-One little-endian binary, in this order: the header (`struct litenorm_image`, declared below and nowhere else), then the
-tensors, each at an offset that is a multiple of 8 from the start of the image, without gaps but for that. Offsets in
-the header are bytes from the start of the image; 0 means that the tensor is absent. The image holds no expected result:
-the host compares what the firmware sends with its own reference.
+One little-endian binary, in this order: the header (`struct litenorm_image` or `struct litenorm_image_gpt`, declared
+below and nowhere else; their magic tells them apart), then the tensors, each at an offset that is a multiple of 8 from
+the start of the image, without gaps but for that. Offsets in the header are bytes from the start of the image; 0 means
+that the tensor is absent. The image holds no expected result: the host compares what the firmware sends with its own
+reference.
 
 Tensors are row-major. Weights are s8 [outputs][inputs], so that one output is one contiguous dot product. What the
 firmware computes from them is specified, operation by operation, in the docstring of `litenorm.nn.block`; a
@@ -27,8 +29,10 @@ from litenorm.accel.affine import Affine
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.scale import Scale
 from litenorm.nn.block import LINEARS, STAGES, Block, Linear, Norm, Requant
+from litenorm.nn.generate import DRAW_SHIFT, FORMAT, Sampler
 
 MAGIC = int.from_bytes(b"LNIM", "little")
+GPT_MAGIC = int.from_bytes(b"LNGP", "little")
 VERSION = 1
 ALIGNMENT = 8   # bytes; the DMA needs 4
 NAME_BYTES = 64
@@ -141,7 +145,51 @@ HEADER = Struct("litenorm_image", "Header of the image; all offsets are bytes fr
     Field("name", "char", "UTF-8, zero-terminated", NAME_BYTES),
 ))
 
-STRUCTS = (REQUANT, LINEAR, NORM, HEADER)
+LAYER = Struct("litenorm_image_layer", "One pre-norm, causal block of a language model.", (
+    Field("norm1", NORM, "first LayerNorm, to s8"),
+    Field("norm2", NORM, "second LayerNorm, to s8"),
+    *(Field(name, LINEAR, "as in struct litenorm_image") for name in LINEARS),
+    Field("logits_requant", REQUANT, "one channel a head; `out` is the logits' type"),
+    Field("context_requant", REQUANT, "dim channels"),
+    Field("activation", "u32", "offset of s8 [256], indexed by hidden + 128"),
+    Field("scale_multiplier", "u32", "softmax scale of one LSB of the logits"),
+    Field("scale_shift", "u32", "softmax scale's exponent"),
+    Field("reserved", "u32", "0"),
+))
+
+GPT_HEADER = Struct("litenorm_image_gpt", "Header of a language model's image; all offsets are from its first byte.", (
+    Field("magic", "u32", "LITENORM_IMAGE_GPT_MAGIC"),
+    Field("version", "u32", "LITENORM_IMAGE_VERSION"),
+    Field("size", "u32", "bytes of the whole image, a multiple of 8"),
+    Field("crc", "u32", "CRC-32 (zlib) of bytes LITENORM_IMAGE_CHECKED_FROM to size - 1"),
+    Field("layers", "u32", "blocks"),
+    Field("layer", "u32", "offset of struct litenorm_image_layer [layers]"),
+    Field("context", "u32", "T, the most tokens of prompt and text together"),
+    Field("vocabulary", "u32", "V, tokens"),
+    Field("dim", "u32", "D, model width, a multiple of 4"),
+    Field("heads", "u32", "H"),
+    Field("head_dim", "u32", "d = D / H"),
+    Field("hidden", "u32", "F, width of the feed-forward part, a multiple of 4"),
+    Field("format", "u32", "softmax output format of the attention"),
+    Field("logits_type", "u32", "enum litenorm_image_type of the attention's logits, the same in all layers"),
+    Field("norm", NORM, "final LayerNorm, to s8"),
+    Field("head", LINEAR, "to the vocabulary's logits, s16; any number of outputs"),
+    Field("words", "u32", "offset of s16 [vocabulary][dim], added to that of the position"),
+    Field("positions", "u32", "offset of s16 [context][dim]"),
+    Field("text_ends", "u32", "offset of u32 [vocabulary]: token i is the bytes text_ends[i - 1] (0) to text_ends[i]"),
+    Field("texts", "u32", "offset of the tokens' texts, UTF-8"),
+    Field("prompt", "u32", "offset of u16 [prompt_tokens]"),
+    Field("prompt_tokens", "u32", "1 or more"),
+    Field("tokens", "u32", "how many to generate; with the prompt at most `context`"),
+    Field("top_k", "u32", "candidates of the sampler, 1 to vocabulary"),
+    Field("sampler_multiplier", "u32", "scale of its softmax, logits divided by the temperature; 0: greedy"),
+    Field("sampler_shift", "u32", "the scale's exponent"),
+    Field("seed", "u32", "of its random numbers"),
+    Field("reserved", "u32", "0"),
+    Field("name", "char", "UTF-8, zero-terminated", NAME_BYTES),
+))
+
+STRUCTS = (REQUANT, LINEAR, NORM, HEADER, LAYER, GPT_HEADER)
 
 
 @dataclass(frozen=True)
@@ -153,6 +201,62 @@ class Image:
     valid: int
 
 
+class _Writer:
+    """The tensors of an image, behind `header`, a NumPy record."""
+
+    def __init__(self, header):
+        self.header = header
+        self.body = bytearray(-header.dtype.itemsize % ALIGNMENT)
+
+    def put(self, values):
+        """Append a tensor and return its offset."""
+        offset = self.header.dtype.itemsize + len(self.body)
+        data = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+        self.body.extend(data + bytes(-len(data) % ALIGNMENT))
+        return offset
+
+    def put_records(self, records):
+        """The same for an array of structs."""
+        return self.put(np.frombuffer(records.tobytes(), np.uint8))
+
+    def requant(self, record, requant):
+        if requant is not None:
+            record["multiplier"], record["shift"] = self.put(requant.multiplier), self.put(requant.shift)
+            record["channels"], record["out"] = requant.multiplier.size, OUTPUTS.index(requant.out)
+
+    def norm(self, record, norm):
+        affine = norm.affine
+        record["eps"], record["gamma"], record["beta"] = norm.eps, self.put(affine.gamma), self.put(affine.beta)
+        record["shift"], record["beta_shift"] = affine.shift, affine.beta_shift
+        record["out"] = OUTPUTS.index(affine.out)
+
+    def linear(self, record, linear):
+        record["inputs"], record["outputs"] = linear.inputs, linear.outputs
+        record["weight"], record["bias"] = self.put(linear.weight), self.put(linear.bias)
+        self.requant(record["requant"], linear.requant)
+
+    def layer(self, record, block):
+        """What a block has in both kinds of image."""
+        for field in ("norm1", "norm2"):
+            self.norm(record[field], getattr(block, field))
+        for field in LINEARS:
+            self.linear(record[field], getattr(block, field))
+        for field in ("attn_requant", "ffn_requant", "logits_requant", "context_requant"):
+            if field in record.dtype.names:
+                self.requant(record[field], getattr(block, field))
+        record["activation"] = self.put(block.activation)
+        record["scale_multiplier"], record["scale_shift"] = block.scale
+
+    def image(self, magic, name):
+        """The image as bytes."""
+        name = name.encode()
+        self.header["name"][: len(name)] = np.frombuffer(name, np.uint8)
+        self.header["magic"], self.header["version"] = magic, VERSION
+        self.header["size"] = self.header.dtype.itemsize + len(self.body)
+        self.header["crc"] = zlib.crc32(self.header.tobytes()[CHECKED_FROM:] + self.body)
+        return self.header.tobytes() + bytes(self.body)
+
+
 def write_image(block, x, valid=None):
     """Image of `block` and its input x, s16 [T, D], as bytes. ValueError when x does not fit the block."""
     x = np.asarray(x)
@@ -161,45 +265,55 @@ def write_image(block, x, valid=None):
     valid = len(x) if valid is None else valid
     block.lengths(len(x), valid)
     header = np.zeros((), HEADER.dtype)
-    body = bytearray(-HEADER.dtype.itemsize % ALIGNMENT)
-
-    def put(values):
-        """Append a tensor and return its offset."""
-        offset = HEADER.dtype.itemsize + len(body)
-        data = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
-        body.extend(data + bytes(-len(data) % ALIGNMENT))
-        return offset
-
-    def put_requant(record, requant):
-        if requant is not None:
-            record["multiplier"], record["shift"] = put(requant.multiplier), put(requant.shift)
-            record["channels"], record["out"] = requant.multiplier.size, OUTPUTS.index(requant.out)
-
-    header["magic"], header["version"] = MAGIC, VERSION
+    writer = _Writer(header)
     header["rows"], header["valid"], header["dim"] = len(x), valid, block.dim
     header["heads"], header["head_dim"], header["hidden"] = block.heads, block.dim // block.heads, block.hidden
     header["norm"], header["causal"], header["format"] = NORMS.index(block.norm), block.causal, FORMATS[block.fmt].code
-    header["scale_multiplier"], header["scale_shift"] = block.scale
     header["input_scale"], header["output_scale"] = block.input_scale, block.output_scale
-    name = block.name.encode()
-    header["name"][: len(name)] = np.frombuffer(name, np.uint8)
-    header["input"] = put(x)
-    for field in ("norm1", "norm2"):
-        norm, record = getattr(block, field), header[field]
-        record["eps"], record["gamma"], record["beta"] = norm.eps, put(norm.affine.gamma), put(norm.affine.beta)
-        record["shift"], record["beta_shift"] = norm.affine.shift, norm.affine.beta_shift
-        record["out"] = OUTPUTS.index(norm.affine.out)
-    for field in LINEARS:
-        linear, record = getattr(block, field), header[field]
-        record["inputs"], record["outputs"] = linear.inputs, linear.outputs
-        record["weight"], record["bias"] = put(linear.weight), put(linear.bias)
-        put_requant(record["requant"], linear.requant)
-    for field in ("attn_requant", "ffn_requant", "logits_requant", "context_requant"):
-        put_requant(header[field], getattr(block, field))
-    header["activation"] = put(block.activation)
-    header["size"] = HEADER.dtype.itemsize + len(body)
-    header["crc"] = zlib.crc32(header.tobytes()[CHECKED_FROM:] + body)
-    return header.tobytes() + bytes(body)
+    header["input"] = writer.put(x)
+    writer.layer(header, block)
+    return writer.image(MAGIC, block.name)
+
+
+def write_gpt_image(gpt, prompt, tokens, sampler=None):
+    """Image of a language model and what it shall generate, as bytes.
+
+    gpt      nn.generate.IntegerGPT
+    prompt   list of token numbers
+    tokens   how many to generate
+    sampler  nn.generate.Sampler (None: greedy)
+
+    ValueError when they do not fit each other, and for a vocabulary whose texts the console's lines cannot carry.
+    """
+    sampler = sampler or Sampler()
+    if len(gpt.vocabulary) > 2**16:
+        raise ValueError(f"the vocabulary has {len(gpt.vocabulary)} tokens; good: at most {2**16}")
+    unfit = [text for text in gpt.vocabulary if "@" in text or any(ord(c) < 32 and c not in "\n\t" for c in text)]
+    if unfit:
+        raise ValueError(f"the vocabulary has the token {unfit[0]!r}; good: no '@', which begins the firmware's "
+                         "records, and no control characters but line ends and tabs")
+    header, first = np.zeros((), GPT_HEADER.dtype), gpt.blocks[0]
+    writer = _Writer(header)
+    layers = np.zeros(len(gpt.blocks), LAYER.dtype)
+    for record, block in zip(layers, gpt.blocks, strict=True):
+        writer.layer(record, block)
+    header["layers"], header["layer"] = len(layers), writer.put_records(layers)
+    header["context"], header["vocabulary"], header["dim"] = gpt.context, len(gpt.vocabulary), gpt.dim
+    header["heads"], header["head_dim"], header["hidden"] = first.heads, gpt.dim // first.heads, first.hidden
+    header["format"], header["logits_type"] = FORMATS[first.fmt].code, OUTPUTS.index(first.logits_requant.out)
+    writer.norm(header["norm"], gpt.norm)
+    writer.linear(header["head"], gpt.head)
+    header["words"], header["positions"] = writer.put(gpt.words), writer.put(gpt.positions)
+    texts = [text.encode() for text in gpt.vocabulary]
+    header["text_ends"] = writer.put(np.cumsum([len(text) for text in texts]).astype(np.uint32))
+    header["texts"] = writer.put(np.frombuffer(b"".join(texts), np.uint8))
+    header["prompt"], header["prompt_tokens"] = writer.put(np.asarray(prompt, np.uint16)), len(prompt)
+    header["tokens"], header["seed"] = tokens, sampler.seed
+    header["top_k"] = sampler.candidates(len(gpt.vocabulary))
+    if not sampler.greedy:
+        header["sampler_multiplier"], header["sampler_shift"] = sampler.scale(gpt.logits_scale)
+    gpt.check(prompt, tokens, sampler)
+    return writer.image(GPT_MAGIC, gpt.name.encode()[: NAME_BYTES - 1].decode(errors="ignore"))
 
 
 def read_image(data):
@@ -284,9 +398,9 @@ def c_header():
         "",
         "/**",
         " * @file",
-        " * The workload image: one quantized transformer block and its input.",
+        " * The workload images: one quantized transformer block and its input, or a language model and its prompt.",
         " *",
-        " * Generated by litenorm.nn.image; the operations are specified in litenorm.nn.block.",
+        " * Generated by litenorm.nn.image; the operations are specified in litenorm.nn.block and .generate.",
         " */",
         "",
         "#ifndef LITENORM_IMAGE_H",
@@ -296,6 +410,7 @@ def c_header():
         "#include <stdint.h>",
         "",
         f"#define LITENORM_IMAGE_MAGIC        0x{MAGIC:08x}u /**< \"LNIM\" */",
+        f"#define LITENORM_IMAGE_GPT_MAGIC    0x{GPT_MAGIC:08x}u /**< \"LNGP\" */",
         f"#define LITENORM_IMAGE_VERSION      {VERSION}u",
         f"#define LITENORM_IMAGE_ALIGNMENT    {ALIGNMENT}u /**< of every tensor, bytes */",
         f"#define LITENORM_IMAGE_CHECKED_FROM {CHECKED_FROM}u /**< first byte that the CRC covers */",
@@ -312,10 +427,15 @@ def c_header():
         "",
         *(s.c() for s in STRUCTS),
         "/** Address of the tensor at `offset` of an image. */",
-        "static inline const void *litenorm_image_at(const struct litenorm_image *image, uint32_t offset)",
+        "static inline const void *litenorm_image_at(const void *image, uint32_t offset)",
         "{",
         "    return (const uint8_t *)image + offset;",
         "}",
+        "",
+        "/* Of litenorm.nn.generate: the sampler's softmax and its draws, random number >> shift. */",
+        f"#define LITENORM_SAMPLER_FORMAT     {FORMATS[FORMAT].code}u",
+        f"#define LITENORM_SAMPLER_TOTAL      {FORMATS[FORMAT].total}u",
+        f"#define LITENORM_SAMPLER_DRAW_SHIFT {DRAW_SHIFT}u",
         "",
         "#endif /* LITENORM_IMAGE_H */",
         "",

@@ -17,7 +17,7 @@ from litenorm.accel.affine import Affine
 from litenorm.accel.formats import get_format
 from litenorm.accel.scale import Scale, eps_term
 from litenorm.nn.block import MAX_EPS, Block, Linear, Norm, Requant
-from litenorm.nn.layer import ACTIVATIONS, check_finite
+from litenorm.nn.layer import ACTIVATIONS, check_finite, layer_norm
 
 HEADROOM = 1.5      # largest residual or logit that s16 holds, over the largest of the calibration data
 SAMPLE_ROWS = 384   # calibration rows that the searches look at
@@ -27,7 +27,8 @@ MATRIX_INPUT = {"q": "attn_in", "k": "attn_in", "v": "attn_in", "o": "context", 
 TINY = 1e-9         # stands for the range of a channel that is always zero
 
 
-def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_scale=None, output_scale=None):
+def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_scale=None, output_scale=None,
+             runs=None):
     """Quantize one block.
 
     layer    nn.layer.Layer
@@ -36,6 +37,7 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
     logits   "s16" or "s8"
     input_scale, output_scale  real value of one LSB of the block's input and output, to chain blocks; None: from the
              calibration data. A pre-norm block's residual stream has one scale: output_scale must be None or equal.
+    runs     layer.run() of each window, where the caller has them; None: they are made
     returns  nn.block.Block
 
     ValueError when there are no windows, they do not fit the layer, or the layer gives values that are not finite.
@@ -45,7 +47,7 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
         raise ValueError(f"windows have shapes {[w.shape for w in windows]}; good: one or more of [T, {layer.dim}]")
     pre = layer.norm == "pre"
     with np.errstate(all="ignore"):  # an overflow shows in the results
-        runs = [layer.run(w) | {"input": w} for w in windows]
+        runs = [run | {"input": w} for run, w in zip(runs or map(layer.run, windows), windows, strict=True)]
     for run in runs:
         for stage, values in run.items():
             if stage != "logits":  # masked logits are -inf; what is not finite among the others shows in probs
@@ -113,6 +115,30 @@ def quantize(layer, windows, name="layer", fmt="u16_q15", logits="s16", input_sc
         ffn_requant=None if pre else Requant.from_real(middle_scale / ffn_scale, "s8"),
         activation=act.codes(ACTIVATIONS[layer.activation](hidden.values(np.arange(-128, 128)))),
         input_scale=float(input_scale), output_scale=float(output_scale))
+
+
+def quantize_head(gamma, beta, eps, words, rows, residual_scale):
+    """Quantize a language model's end: the final LayerNorm and the matrix to the logits.
+
+    gamma, beta     float32 [D], eps of the LayerNorm
+    words           float32 [V, D], the matrix
+    rows            float32 [T, D], calibration data: the residual stream behind the last block
+    residual_scale  real value of one LSB of the integer residual stream
+    returns         (nn.block.Norm to s8, nn.block.Linear to s16 logits, real value of one LSB of the logits)
+
+    All logits have one scale, so that they can be compared; its range is HEADROOM over that of the calibration data.
+    """
+    words, rows = words.astype(np.float64), rows.astype(np.float64)
+    behind = layer_norm(rows, gamma, beta, eps)
+    scales = np.maximum(_input_scales(behind, words), np.abs(gamma) / 2048)
+    logits_scale = max(np.abs(behind @ words.T).max(), TINY) * HEADROOM / 32767
+    effective = words * scales
+    scale = _weight_scales(effective, np.zeros(len(words)))
+    codes = np.rint(effective / scale[:, None]).astype(np.int64)
+    bias = np.rint((effective - codes * scale[:, None]) @ (behind.mean(axis=0) / scales) / scale).astype(np.int64)
+    affine = Affine.from_real(gamma / scales, beta / scales, 1.0, "s8")
+    norm = Norm(eps_term(eps / residual_scale**2, len(gamma)), affine)
+    return norm, Linear(codes, bias, Requant.from_real(scale / logits_scale, "s16")), float(logits_scale)
 
 
 def cosine(a, b):

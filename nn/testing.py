@@ -8,6 +8,7 @@ from litenorm.accel.affine import Affine
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.scale import Scale
 from litenorm.nn.block import Block, Linear, Norm, Requant
+from litenorm.nn.generate import IntegerGPT
 
 
 def random_block(seed, norm="pre", causal=True, dim=16, heads=2, hidden=32, fmt="u16_q15", logits="s16"):
@@ -43,3 +44,15 @@ def random_block(seed, norm="pre", causal=True, dim=16, heads=2, hidden=32, fmt=
 def random_input(seed, rows, dim=16):
     """s16 [rows, dim] in the range of a residual stream."""
     return np.clip(np.random.default_rng(seed).normal(0, 4000, (rows, dim)), -32768, 32767).astype(np.int16)
+
+
+def random_gpt(seed, layers=2, context=16, vocabulary="\n abcdefghij", **arguments):
+    """An IntegerGPT of random blocks (arguments of random_block) whose logits differ in all their bits."""
+    blocks = [random_block(seed + i, **arguments) for i in range(layers)]
+    rng, dim = np.random.default_rng(seed), blocks[0].dim
+    size = len(vocabulary)
+    affine = Affine.from_real(rng.uniform(0.5, 2, dim), rng.normal(0, 0.3, dim), 1 / 40, "s8")
+    head = Linear(rng.integers(-127, 128, (size, dim)), rng.integers(-(2**13), 2**13, size),
+                  Requant.from_real(rng.uniform(0.5, 2, size) * 3000 / (70 * 45 * dim**0.5), "s16"))
+    return IntegerGPT(f"random {seed}", blocks, random_input(seed, size, dim), random_input(seed + 1, context, dim),
+                      Norm(int(rng.integers(0, 2**20)), affine), head, 5e-4, tuple(vocabulary))

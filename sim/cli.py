@@ -18,11 +18,11 @@ from pathlib import Path
 
 from litenorm.bench import command as bench_command
 from litenorm.fpga import command as build_command
-from litenorm.sim import serial_command
+from litenorm.sim import generate_command, serial_command
 from litenorm.sim.errors import SimulationError
 from litenorm.soc.options import CPU_VARIANTS
 
-WORKLOADS = ("selftest", "layer", "bench")
+WORKLOADS = ("selftest", "layer", "generate", "bench")
 
 SIM_EXAMPLES = """\
 examples:
@@ -31,6 +31,7 @@ examples:
   litenorm sim --cfu                                  the same with custom instructions for the matrix products
   litenorm sim --workload bench --json bench.json     cycles by operation and row length
   litenorm sim --workload layer --checkpoint DIR --layer 2 --text "The core keeps its sums."
+  litenorm sim --workload generate                    a small GPT writes text: litenorm generate has more options
   litenorm sim --text And --trace layer.fst           a trace of a short text: three tokens
 
 What is built is kept in the folder build/ of the current folder, or in $LITENORM_BUILD, and used again.
@@ -62,10 +63,11 @@ def sim_parser(commands):
                         help=f"variant of VexRiscv: {', '.join(CPU_VARIANTS)} (default: standard)")
     parser.add_argument("--cfu", action="store_true",
                         help="custom instructions of the CPU for matrix products: variant full+cfu")
-    layer = parser.add_argument_group("workload layer")
+    layer = parser.add_argument_group("workloads layer and generate")
     layer.add_argument("--checkpoint", metavar="DIR", help="a model's folder (default: the small GPT that comes along)")
-    layer.add_argument("--layer", type=int, metavar="K", help="which of its layers, from 0 (default: 0)")
-    layer.add_argument("--text", metavar="TEXT", help="input of the layer (default: a text that fits the model)")
+    layer.add_argument("--layer", type=int, metavar="K", help="which of its layers, from 0 (layer; default: 0)")
+    layer.add_argument("--text", metavar="TEXT",
+                       help="input of the layer, prompt of the text (default: one that fits the model)")
     output = parser.add_argument_group("output and limits")
     output.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
     output.add_argument("--trace", type=Path, metavar="F.fst",
@@ -86,8 +88,11 @@ def run_sim(args):
     from litenorm.sim.progress import observe
     from litenorm.sim.runner import SimOptions
 
-    if args.workload != "layer" and any(value is not None for value in (args.checkpoint, args.layer, args.text)):
+    if args.workload not in ("layer", "generate") and any(
+            value is not None for value in (args.checkpoint, args.layer, args.text)):
         raise ValueError("--checkpoint, --layer and --text belong to --workload layer")
+    if args.workload == "generate" and args.layer is not None:
+        raise ValueError("--layer belongs to --workload layer; good: --workload generate runs all layers")
     if args.json is not None:
         check_output(args.json, "a JSON file")
     limits = {name: getattr(args, name) for name in ("timeout", "max_cycles") if getattr(args, name) is not None}
@@ -99,6 +104,14 @@ def run_sim(args):
 
         with observe(args.quiet) as observer:
             report = run_layer(options, args.checkpoint, args.layer or 0, args.text, observer)
+    elif args.workload == "generate":
+        from litenorm.nn.generate import load_gpt
+        from litenorm.sim.generate import PROMPT, TextObserver, run_generate
+
+        with observe(args.quiet, TextObserver) as observer:
+            observer.stage("quantizing the model")
+            report = run_generate(options, load_gpt(args.checkpoint)[0], PROMPT if args.text is None else args.text,
+                                  observer=observer)
     else:
         run = {"selftest": workloads.run_selftest, "bench": workloads.run_bench}[args.workload]
         with observe(args.quiet) as observer:
@@ -207,6 +220,7 @@ def make_parser():
     parser.add_argument("--version", action="version", version=f"litenorm {version('litenorm')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sim_parser(commands)
+    generate_command.add_parser(commands)
     compare_parser(commands)
     build_command.add_parser(commands)
     bench_command.add_parser(commands)

@@ -174,7 +174,10 @@ int main(int argc, char** argv) {
         }
         // Whoever started a live simulation ends it; if that process has died, nobody would.
         if (live && cycle % status_period == 0 && getppid() != parent) break;
-        if (cycle % status_period == 0) fprintf(stderr, "cycles %" PRIu64 "\n", cycle);
+        if (cycle % status_period == 0) {
+            fflush(stdout);  // text that is written slowly, and has no line end yet
+            fprintf(stderr, "cycles %" PRIu64 "\n", cycle);
+        }
     }
 #ifdef TRACE
     if (trace) tracer.close();

@@ -40,8 +40,8 @@ class TerminalObserver(Observer):
 
 
 @contextmanager
-def observe(quiet=False):
-    """A TerminalObserver whose progress is shown inside of the `with`."""
+def observe(quiet=False, observer=TerminalObserver):
+    """A TerminalObserver, or an `observer` of the same arguments, whose progress is shown inside of the `with`."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[cycles]}"),
                TimeElapsedColumn())
@@ -49,4 +49,4 @@ def observe(quiet=False):
     shared = console.is_terminal and sys.stdout.isatty()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal,
                   redirect_stdout=shared, redirect_stderr=shared) as progress:
-        yield TerminalObserver(progress, quiet)
+        yield observer(progress, quiet)

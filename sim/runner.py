@@ -97,6 +97,9 @@ class Observer:
     def line(self, text):
         """The firmware has sent a line (without its end)."""
 
+    def chunk(self, data):
+        """The firmware has sent these bytes, which need not end with a line; line() is told of the lines as well."""
+
 
 def run_soc(options, observer=None):
     """Build what is missing, run the simulation to its end and parse the records.
@@ -196,6 +199,8 @@ def _follow(process, timeout, observer):
                 chunk = os.read(key.fd, 1 << 16)
                 if not chunk:
                     selector.unregister(key.fileobj)
+                if key.data is uart:
+                    observer.chunk(chunk)
                 for line in key.data.feed(chunk):
                     if key.data is uart:
                         observer.line(line)
