@@ -174,7 +174,7 @@ ARITHMETICS = (
               targets={"perplexity_percent": 0.06, "long_cosine": 0.9995, "accuracy_points": 0.1}),
     _litenorm("litenorm_s16_u16", "LiteNorm s16/u16", "s16", "u16_q15",
               targets={"perplexity_percent": 0.01, "long_cosine": 0.9995, "accuracy_points": 0.1}),
-    Arithmetic("exact_s8", "exact, of s8 logits", "exact", "s8", exact_softmax, None, exact_norm, "s16"),
+    Arithmetic("exact_s8", "exact, s8 logits", "exact", "s8", exact_softmax, None, exact_norm, "s16"),
     _peer("tflite_s8", "TFLite int8", "tflite_s8"),
     _peer("ibert", "I-BERT", "ibert", "ibert", "s16"),
     _peer("softermax", "Softermax", "softermax"),

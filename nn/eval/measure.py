@@ -241,7 +241,7 @@ def measure_digits(arithmetics=ARITHMETICS, images=IMAGES, progress=None, data=N
         correct = int((best[:, 0] == labels).sum())
         reference = reference or (correct, best)
         results.append({"arithmetic": arithmetic.name, "accuracy_percent": 100 * correct / len(labels),
-                        "accuracy_points": 100 * (correct - reference[0]) / len(labels), **prediction_change(best, reference[1]),
-                        **runner.sums()})
+                        "accuracy_points": 100 * (correct - reference[0]) / len(labels),
+                        **prediction_change(best, reference[1]), **runner.sums()})
     return Part("digits", model.name, {"images": len(pixels), "calibration_images": len(calibration),
                                        "training_images": len(training)}, results)
