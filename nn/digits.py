@@ -14,6 +14,7 @@ DATA = Path(__file__).resolve().parent / "data" / "digits"
 MODEL_TYPE = "litenorm_digits"
 SIDE, LEVELS, CLASSES = 8, 17, 10   # images are 8 x 8, of grey levels 0 to 16
 PIXELS = SIDE * SIDE
+REQUIREMENT = "scikit-learn==1.9.1"
 TRAINING = 797                      # the first images; the other 1000 are the evaluation set, which is thus the larger
 
 
@@ -22,7 +23,7 @@ def load_digits():
     try:
         from sklearn import datasets
     except ImportError:
-        raise ValueError("the handwritten digits come with scikit-learn: pip install scikit-learn==1.9.1") from None
+        raise ValueError(f"the handwritten digits come with scikit-learn: pip install {REQUIREMENT}") from None
     data = datasets.load_digits()
     return data.data.astype(np.int64), data.target.astype(np.int64)
 

@@ -4,6 +4,7 @@
 
 import argparse
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 PARTS = ("gpt", "sentences", "digits")
@@ -36,6 +37,8 @@ def add_parser(commands):
     parser.add_argument("--texts", type=int, nargs=2, metavar=("SHORT", "LONG"),
                         help="texts for the sentence encoder (default: 128 24)")
     parser.add_argument("--images", type=int, metavar="N", help="handwritten digits (default: 1000, all)")
+    parser.add_argument("--join", type=Path, nargs="+", metavar="F.json",
+                        help="measure nothing: tables and plot of what earlier runs wrote with --json")
     parser.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
     parser.add_argument("--markdown", type=Path, metavar="F.md", help="write the tables as a page of text")
     parser.add_argument("--plot", type=Path, action="append", default=[], metavar="F.svg|F.png",
@@ -82,9 +85,20 @@ def run(args):
     """`litenorm eval`: returns the exit code."""
     from litenorm.nn.eval import measure
     from litenorm.nn.eval.report import Report
-    from litenorm.sim.cli import write_json, write_text
     from litenorm.sim.output import check_output
 
+    for path in (args.json, args.markdown):
+        if path is not None:
+            check_output(path, "a file")
+    plots = []
+    if args.plot:
+        from litenorm.bench.plot import check_paths
+
+        plots = check_paths(args.plot)
+    if args.join:
+        if any(value is not None for value in (args.only, args.checkpoint, args.windows, args.texts, args.images)):
+            raise ValueError("--join measures nothing: it goes with --json, --markdown and --plot alone")
+        return finish(args, Report.from_json(args.join), plots)
     only = args.only or (("gpt", "sentences", "digits") if args.checkpoint else ("gpt", "digits"))
     short, long = args.texts or (measure.SHORT_TEXTS, measure.LONG_TEXTS)
     windows = measure.WINDOWS if args.windows is None else args.windows
@@ -96,14 +110,6 @@ def run(args):
     if min(windows, images) < 2 or min(short, long) < 3:
         raise ValueError(f"{windows} windows, {images} images, {short} and {long} texts; good: 2 or more windows and "
                          "images, 3 or more texts of each kind")
-    for path in (args.json, args.markdown):
-        if path is not None:
-            check_output(path, "a file")
-    plots = []
-    if args.plot:
-        from litenorm.bench.plot import check_paths
-
-        plots = check_paths(args.plot)
     if "digits" in only:
         from litenorm.nn.digits import load_digits
 
@@ -116,7 +122,14 @@ def run(args):
             measured.append(measure.measure_sentences(args.checkpoint, short=short, long=long, progress=progress))
         if "digits" in only:
             measured.append(measure.measure_digits(images=images, progress=progress, data=data))
-    report = Report(measured)
+    command = command_line(args, only)
+    return finish(args, Report([replace(part, command=command) for part in measured]), plots)
+
+
+def finish(args, report, plots):
+    """Print and write what was asked for; returns the exit code."""
+    from litenorm.sim.cli import write_json, write_text
+
     report.show()
     if args.json is not None:
         write_json(args.json, report.json())
@@ -126,7 +139,7 @@ def run(args):
         plot.save(report, plots)
     if args.markdown is not None:
         picture = next((path.name for path in plots), None)
-        write_text(args.markdown, report.markdown(command_line(args, only), picture))
+        write_text(args.markdown, report.markdown(picture))
     return 0 if report.ok else 1
 
 

@@ -42,17 +42,19 @@ class Part:
 
     name      "gpt", "sentences", "digits"
     model     its name
-    facts     {text: number or text}: sizes of the sets, measurements of float32
+    facts     {key: number}: sizes of the sets
     results   one dictionary an arithmetic, float32 first
+    command   the command line that measured it
     """
 
     name: str
     model: str
     facts: dict
     results: list
+    command: str = ""
 
     def json(self):
-        return {"model": self.model, **self.facts, "results": self.results}
+        return {"model": self.model, "command": self.command, "facts": self.facts, "results": self.results}
 
 
 def spread(count, wanted):

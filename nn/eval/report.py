@@ -2,12 +2,14 @@
 # Copyright (c) 2026 LiteNorm contributors
 """What `litenorm eval` measured: on a terminal, as a page of Markdown, as JSON."""
 
+import json
 from dataclasses import dataclass
 
 from rich.console import Console
 
 from litenorm.bench.report import NOTHING, Table, number
 from litenorm.nn.eval.arithmetic import ARITHMETICS
+from litenorm.nn.eval.measure import Part
 
 INTRODUCTION = """\
 # What the arithmetic of softmax and LayerNorm does to models
@@ -101,6 +103,21 @@ class Report:
         return {**{part.name: part.json() for part in self.parts},
                 "targets": [{"text": target.text, "held": target.held} for target in self.targets], "ok": self.ok}
 
+    @classmethod
+    def from_json(cls, paths):
+        """The parts in the JSON files of earlier runs, together. ValueError for a file that is none."""
+        parts = []
+        for path in paths:
+            try:
+                found = json.loads(path.read_text(encoding="utf-8"))
+                parts += [Part(name, found[name]["model"], found[name]["facts"], found[name]["results"],
+                               found[name]["command"]) for name in TABLES if name in found]
+            except (KeyError, TypeError, ValueError):
+                parts = []
+            if not parts:
+                raise ValueError(f"{path} is not a JSON file of litenorm eval")
+        return cls(parts)
+
     def tables(self):
         return [TABLES[part.name](part) for part in self.parts]
 
@@ -116,9 +133,10 @@ class Report:
     def verdict(self):
         return [("met     " if target.held else "MISSED  ") + target.text for target in self.targets]
 
-    def markdown(self, command, plot):
-        """The page docs/eval.md. command: what printed it; plot: file name of the picture, or None."""
-        lines = [INTRODUCTION, f"    {command}\n", METHOD]
+    def markdown(self, plot):
+        """The page docs/eval.md. plot: file name of the picture, or None."""
+        commands = "\n".join(f"    {command}" for command in dict.fromkeys(part.command for part in self.parts))
+        lines = [INTRODUCTION, commands + "\n", METHOD]
         if plot:
             lines.append(f"![change of perplexity, of sentence vectors, and of the first choice]({plot})\n")
         for part, table in zip(self.parts, self.tables(), strict=True):
