@@ -47,12 +47,13 @@ class NormScale:
 
 @dataclass(frozen=True)
 class Calibration:
-    """logits: {layer: list over heads of {"s8": LogitsScale, "s16": LogitsScale}}; norms: {(layer, name): NormScale};
-    rows: softmax rows of one head that were seen, at most SAMPLE_ROWS of them in the search."""
+    """logits: {layer: list over heads of {"s8": LogitsScale, "s16": LogitsScale}}; norms: {(layer, name): NormScale}.
+
+    Sites outside of the layers are those of `forward`.
+    """
 
     logits: dict
     norms: dict
-    rows: int
 
 
 class Recorder:
@@ -74,17 +75,14 @@ class Recorder:
                                        for old, new in zip(before, (x, y), strict=True))
         return y
 
-    def result(self, progress=lambda: None):
-        """The Calibration; progress() is called once for each layer with a softmax."""
-        logits, rows = {}, 0
-        for site, parts in self.logits.items():
-            logits[site] = [head_scales([part[head] for part in parts]) for head in range(len(parts[0]))]
-            rows = sum(part.shape[1] for part in parts)
-            progress()
+    def result(self):
+        """The Calibration."""
+        logits = {site: [head_scales([part[head] for part in parts]) for head in range(len(parts[0]))]
+                  for site, parts in self.logits.items()}
         limit = (1 << 15) - 1
         norms = {key: NormScale(before * HEADROOM / limit, behind * HEADROOM / limit)
                  for key, (before, behind) in self.norms.items()}
-        return Calibration(logits, norms, rows)
+        return Calibration(logits, norms)
 
 
 def head_scales(parts):
