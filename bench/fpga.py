@@ -6,10 +6,12 @@
 
 Yosys maps the generated Verilog, nextpnr places, routes and times it, once for each seed; Fmax is the median. The core
 is placed out of context: its ports are not tied to pins, and paths from and to them do not count. The SoC is LiteX's
-VexRiscv (standard) with 32 KiB of RAM, UART and timer.
+VexRiscv (standard) with 32 KiB of RAM, UART and timer, and with a register in front of the CSR bus, which boards with
+SDRAM have.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -64,17 +66,22 @@ def soc_verilog(folder, config):
 
     from litenorm.soc import add_litenorm
 
+    class SoC(SoCCore):
+        def add_csr_bridge(self, name="csr", origin=None, register=False):
+            super().add_csr_bridge(name, origin, register=True)  # as LiteX does for a SoC with SDRAM
+
     platform = SimPlatform("SIM", [
         ("sys_clk", 0, Pins(1)), ("serial", 0, Subsignal("tx", Pins(1)), Subsignal("rx", Pins(1)))])
-    soc = SoCCore(platform, int(100e6), cpu_type="vexriscv", cpu_variant="standard", ident="", ident_version=False,
-                  bus_bursting=True, cpu_reset_address=0x4000_0000, integrated_rom_size=0, integrated_sram_size=8192,
-                  integrated_main_ram_size=RAM_BYTES, uart_name="serial")
+    soc = SoC(platform, int(100e6), cpu_type="vexriscv", cpu_variant="standard", ident="", ident_version=False,
+              bus_bursting=True, cpu_reset_address=0x4000_0000, integrated_rom_size=0, integrated_sram_size=8192,
+              integrated_main_ram_size=RAM_BYTES, uart_name="serial")
     soc.crg = CRG(platform.request("sys_clk"))
     if config is not None:
         add_litenorm(soc, name="litenorm", config=config)
-    soc.finalize()
-    text = platform.get_verilog(soc, name="soc")
-    text.write(str(folder / "soc.v"))
+    with contextlib.chdir(folder):  # LiteX writes the memories' contents where it is
+        soc.finalize()
+        text = platform.get_verilog(soc, name="soc")
+        text.write("soc.v")
     for name, data in text.data_files.items():
         (folder / name).write_text(data)
     return [folder / "soc.v", *(Path(file) for file, *_ in platform.sources if file.endswith(".v"))]
