@@ -235,7 +235,9 @@ def test_undefined_rows_are_counted_and_replaced():
     assert runner.undefined == 2 and np.allclose(p, 1 / 512)
 
 
-def test_softmax_of_layers_is_named_in_the_report():
+@pytest.fixture
+def missed():
+    """A Report with one result that misses its target and has a wrong sum."""
     result = {"arithmetic": "litenorm_s8_u8", "perplexity": 3.0, "perplexity_percent": 0.2,
               "perplexity_percent_error": 0.01, "argmax_flips_percent": 1.0, "top5_percent": 99.0, "softmax_rows": 10,
               "wrong_sums": 1, "max_sum_error": 0.1, "undefined_rows": 0}
@@ -243,12 +245,30 @@ def test_softmax_of_layers_is_named_in_the_report():
     base |= {"perplexity_percent": 0.0, "perplexity_percent_error": 0.0}
     part = measure.Part("gpt", "gpt", {"windows": 2, "tokens": 256, "calibration_tokens": 100}, [base, result],
                         "litenorm eval")
-    report = Report([part])
+    return Report([part])
+
+
+def test_what_is_missed_is_said(missed):
+    report = missed
     assert [t.held for t in report.targets] == [False, False] and not report.ok
     assert "MISSED  LiteNorm s8/u8: perplexity +0.200 %, at most +0.10 %" in report.verdict()
     page = report.markdown("eval.svg")
     assert "| LiteNorm s8/u8 | s16 | 3.0000 | +0.200 |" in page and "![" in page
     assert json.loads(json.dumps(report.json()))["ok"] is False
+
+
+def test_runs_are_joined_from_their_json(missed, tmp_path, capsys):
+    """The page of a run that is read from its JSON is that of the run; a file that is none is one line."""
+    (tmp_path / "gpt.json").write_text(json.dumps(missed.json()))
+    assert main(["eval", "--join", str(tmp_path / "gpt.json"), "--markdown", str(tmp_path / "eval.md")]) == 1
+    assert (tmp_path / "eval.md").read_text() == missed.markdown(None)
+    (tmp_path / "other.json").write_text("{}")
+    capsys.readouterr()
+    for arguments, says in ((["--join", str(tmp_path / "other.json")], "other.json is not a JSON file of"),
+                            (["--join", str(tmp_path / "gpt.json"), "--windows", "9"], "--join measures nothing")):
+        assert main(["eval", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert says in error and error.count("\n") == 1
 
 
 # Command -----------------------------------------------------------------------------------------------------------
