@@ -22,7 +22,7 @@ def panels(report):
                       [("", "perplexity_percent", "perplexity_percent_error", parts["gpt"].results)], "perplexity"))
     if "sentences" in parts:
         part = parts["sentences"]
-        found.append((f"Sentence vectors of {part.model}"[:40], "1 - cosine to float32's, mean",
+        found.append(("Sentence vectors", "1 - cosine to float32's, mean",
                       [(f"{part.facts['long_tokens']} tokens", "long_cosine", None, part.results),
                        ("short", "short_cosine", None, part.results)], "cosine"))
     flips = [(label, "argmax_flips_percent", None, parts[name].results)
