@@ -14,8 +14,9 @@ from litenorm.nn.eval.measure import Part
 INTRODUCTION = """\
 # What the arithmetic of softmax and LayerNorm does to models
 
-Three models, each run with its own float32 softmax and LayerNorm and with those of other arithmetics in their place.
-`make eval` prints and writes this page and its plot.
+The project's GPT, a sentence encoder, a classifier of digits: each is run with its own float32 softmax and LayerNorm,
+and with those of other arithmetics in their place. `make eval` measures all three and writes this page and its plot.
+These figures are of
 """
 
 METHOD = """\
