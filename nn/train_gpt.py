@@ -48,13 +48,12 @@ def split(text):
 
 
 def write_texts(folder, text):
-    """Excerpts of the text for the data folder, whole verses: held_out.txt, 40 kB of what was never trained on, and
-    calibration.txt, 16 places of the training text, for the quantizer."""
+    """Files of the data folder: held_out.txt, all that was never trained on, and calibration.txt, 16 places of the
+    training text, whole verses, for the quantizer."""
     training, held_out = split(text)
     places = [training.find("\n", i * len(training) // 16) + 1 for i in range(16)]
     excerpts = [training[p : training.find("\n", p + 500) + 1] for p in places]
-    for name, content in (("held_out.txt", held_out[: held_out.find("\n", 40_000) + 1] or held_out),
-                          ("calibration.txt", "".join(excerpts))):
+    for name, content in (("held_out.txt", held_out), ("calibration.txt", "".join(excerpts))):
         write_atomically(folder / name, lambda path, content=content: path.write_text(content, encoding="utf-8"))
 
 
