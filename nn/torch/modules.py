@@ -8,15 +8,45 @@ float in, float out. `codes()` gives the integers: what `accel.model` gives for 
 The gradient is straight-through: forward is the core's value, backward that of the float operation on the same input.
 """
 
+import math
+
+import numpy as np
 import torch
 from torch import nn
 
 from litenorm.accel import constants as c
 from litenorm.accel.affine import Affine
 from litenorm.accel.formats import get_format
-from litenorm.accel.scale import Scale, _real
+from litenorm.accel.scale import Scale
 from litenorm.nn import wrap
 from litenorm.nn.torch import arithmetic
+
+BLOCK = 1 << 15     # elements computed at a time, so that the int64 steps between stay in the cache
+
+
+def by_rows(compute, dtype, x, *others):
+    """compute(x, *others), all [..., N], in the type `dtype`: some rows at a time, but whole in a graph."""
+    if torch.compiler.is_compiling() or x.numel() <= BLOCK:
+        return compute(x, *others).to(dtype)
+    length = x.shape[-1]
+    rows = [None if t is None else t.reshape(-1, length) for t in (x, *others)]
+    out = torch.empty(rows[0].shape, dtype=dtype, device=x.device)
+    step = max(1, BLOCK // length)
+    for start in range(0, len(out), step):
+        part = slice(start, start + step)
+        out[part] = compute(*(None if t is None else t[part] for t in rows))
+    return out.reshape(x.shape)
+
+
+def _scale(scale):
+    """The scale of an input as it is given, rounded to float32, in which inputs are divided by it."""
+    try:
+        good = scale is None or 0 < float(np.float32(scale)) < math.inf
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(f"scale is {scale!r}; good: None for dynamic, or a finite number above 0")
+    return None if scale is None else float(np.float32(scale))
 
 
 class LiteNormSoftmax(nn.Module):
@@ -45,7 +75,7 @@ class LiteNormSoftmax(nn.Module):
 
     def set_scale(self, scale, zero_point=0):
         """Give the scale and zero point of the logits, or None for dynamic ones."""
-        self.scale = scale if scale is None else _real("scale", scale, "None or a finite number above 0")
+        self.scale = _scale(scale)
         self.zero_point = zero_point
         self.scale_code = None if scale is None else Scale.from_real(self.scale)
 
@@ -74,11 +104,11 @@ class LiteNormSoftmax(nn.Module):
 
     def codes(self, x, mask=None):
         """Codes of the format, zero point included, int64, in the shape of x. mask: bool, True for valid elements."""
-        return self._levels(x, mask) + self.fmt.zero_point
+        return self._levels(x, mask, torch.int64) + self.fmt.zero_point
 
     def forward(self, x, mask=None):
         """Probabilities in x's type (float32 holds every format exactly), 0 where `mask` is False."""
-        p = self._levels(x.detach(), mask).to(torch.float32) * (1.0 / self.fmt.total)
+        p = self._levels(x.detach(), mask, torch.float32) * (1.0 / self.fmt.total)
         p = p.to(x.dtype)
         if not (torch.is_grad_enabled() and x.requires_grad):
             return p
@@ -87,14 +117,17 @@ class LiteNormSoftmax(nn.Module):
         soft = torch.softmax(x.clamp(min=torch.finfo(x.dtype).min), self.dim)    # a row of -inf has no gradient of NaN
         return p + (soft - soft.detach())
 
-    def _levels(self, x, mask):
+    def _levels(self, x, mask, dtype):
         if mask is not None:
             mask = torch.broadcast_to(mask, x.shape).movedim(self.dim, -1)
         x = x.movedim(self.dim, -1)
         wrap.check_length("softmax", x.shape[-1], self.max_length)
-        q, (multiplier, shift), valid = self.quantize(x, mask)
-        out = arithmetic.softmax(q, multiplier, shift, self.fmt, valid, self.fraction_bits)
-        return out.movedim(-1, self.dim)
+
+        def levels(x, mask):
+            q, (multiplier, shift), valid = self.quantize(x, mask)
+            return arithmetic.softmax(q, multiplier, shift, self.fmt, valid, self.fraction_bits)
+
+        return by_rows(levels, dtype, x, mask).movedim(-1, self.dim)
 
     def _see(self, top, x, valid):
         low = torch.where(valid & (top - x < float(wrap.REACH)), x, top).min()
@@ -127,9 +160,7 @@ class _Norm(nn.Module):
         self.eps = eps
         self.inputs = inputs
         self.grid = wrap.input_codes(inputs)
-        self.scale = scale if scale is None else _real("scale", scale, "None or a finite number above 0")
-        if self.scale is not None and not 0 < self.scale < float("inf"):
-            raise ValueError(f"scale is {scale!r}; good: None or a finite number above 0")
+        self.scale = _scale(scale)
         self.seen = self.seen_output = None    # largest |x| and |output|, while calibrating
         self.affine = self.out_scale = None
         self.weight = nn.Parameter(torch.ones(shape)) if elementwise_affine else None
@@ -173,29 +204,36 @@ class _Norm(nn.Module):
 
     def codes(self, x):
         """Codes int64 in the shape of x: Q5.10 before gamma and beta, or those of `set_output`."""
+        return self._codes(x, torch.int64)
+
+    def _codes(self, x, dtype):
         shape = x.shape
         if len(self.normalized_shape) > 1:
             x = x.flatten(-len(self.normalized_shape))
         if x.shape[-1] != self.length:
             raise ValueError(f"x is of shape {tuple(shape)}; good: [..., {', '.join(map(str, self.normalized_shape))}]")
-        q, scales = self.quantize(x)
-        real = scales.to(torch.float64)
-        term = ((self.eps / (real * real)).clamp(max=((1 << c.EPS_BITS) - 1) / self.length**2)
-                * self.length * self.length).round().to(torch.int64)
-        y = arithmetic.norm(q, term, self.op == "layernorm")
-        if self.affine is not None:
-            y = arithmetic.apply_affine(y, self.gamma_codes, self.beta_codes, self.affine)
-        return y.reshape(shape)
+
+        def rows(x):
+            q, scales = self.quantize(x)
+            real = scales.to(torch.float64)
+            largest = ((1 << c.EPS_BITS) - 1) / self.length**2
+            term = (self.eps / (real * real)).clamp(max=largest) * self.length * self.length
+            y = arithmetic.norm(q, term.round().to(torch.int64), self.op == "layernorm")
+            if self.affine is not None:
+                y = arithmetic.apply_affine(y, self.gamma_codes, self.beta_codes, self.affine)
+            return y
+
+        return by_rows(rows, dtype, x).reshape(shape)
 
     def forward(self, x):
-        y = self.codes(x.detach())
+        y = self._codes(x.detach(), torch.float32)
         if self.affine is not None:
-            out = (y.to(torch.float32) * self.out_scale).to(x.dtype)
+            out = (y * self.out_scale).to(x.dtype)
             if not torch.is_grad_enabled():
                 return out
             soft = self._affine(self._float(x))
             return out + (soft - soft.detach()).to(x.dtype)
-        y = (y.to(torch.float32) * 2.0**-c.NORM_FRACTION_BITS).to(x.dtype)
+        y = (y * 2.0**-c.NORM_FRACTION_BITS).to(x.dtype)
         if torch.is_grad_enabled() and x.requires_grad:
             soft = self._float(x)
             y = y + (soft - soft.detach())
