@@ -31,6 +31,7 @@ REACH = np.float32((c.EXP_BITS + 1) * math.log(2))  # distance, nats, at which e
 LEAST_REACH = np.float32(2.0**-8)   # of a row's scale: below it, 2^-9 octaves * 2^-shift lose bits
 LEAST_NORM = np.float32(2.0**-60)   # of |x|, for a row of zeros
 MASK_DISTANCE = 1000.0              # nats
+LARGEST_EPS = float((1 << c.EPS_BITS) - 4)   # of eps * N^2 in LSB^2: the field's largest, less what float64 may round up
 LONGEST = {"softmax": c.MAX_LENGTH_SOFTMAX, "layernorm": c.MAX_LENGTH_LAYERNORM, "rmsnorm": c.MAX_LENGTH_LAYERNORM}
 
 
@@ -123,10 +124,11 @@ def norm(op, x, eps, inputs="s16", scale=None, affine=None):
     """
     q, scales = quantize_norm(x, inputs, scale)
     length = q.shape[-1]
-    largest = ((1 << c.EPS_BITS) - 1) / length**2
+    largest = LARGEST_EPS / length**2
     out = np.zeros(q.shape, np.int64)
     for index in np.ndindex(q.shape[:-1]):
-        term = min(eps / float(scales[index][0]) ** 2, largest)
+        lsb = float(scales[index][0])
+        term = min(eps / (lsb * lsb), largest)
         out[index] = getattr(model, op)(q[index], eps=term, affine=affine)
     return out
 

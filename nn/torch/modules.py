@@ -216,8 +216,7 @@ class _Norm(nn.Module):
         def rows(x):
             q, scales = self.quantize(x)
             real = scales.to(torch.float64)
-            largest = ((1 << c.EPS_BITS) - 1) / self.length**2
-            term = (self.eps / (real * real)).clamp(max=largest) * self.length * self.length
+            term = (self.eps / (real * real)).clamp(max=wrap.LARGEST_EPS / self.length**2) * self.length * self.length
             y = arithmetic.norm(q, term.round().to(torch.int64), self.op == "layernorm")
             if self.affine is not None:
                 y = arithmetic.apply_affine(y, self.gamma_codes, self.beta_codes, self.affine)
