@@ -66,6 +66,10 @@ setup(
         "test": requirements("requirements-test.txt"),
         "formal": requirements("requirements-formal.txt"),
         "fpga": requirements("requirements-fpga.txt"),
+        # litenorm.nn.torch: modules and swap for PyTorch.
+        "torch": requirements("requirements-torch.txt"),
+        # litenorm.nn.onnx and `litenorm onnx-swap`: reads and writes the models; any ONNX runtime runs them.
+        "onnx": ["onnx>=1.17"],
         # Training of the small GPT, and comparison of a checkpoint with its own framework.
         "models": ["torch>=2.13.0"],
     },

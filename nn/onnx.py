@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from litenorm.accel import constants as c
-from litenorm.accel.formats import FORMATS, SoftmaxFormat, get_format
+from litenorm.accel.formats import FORMATS, get_format
 from litenorm.accel.scale import Scale
 from litenorm.nn import wrap
 
@@ -32,7 +32,8 @@ except ImportError:
 
 DOMAIN = "litenorm"
 DOMAIN_VERSION = 1
-OLDEST_OPSET = 13       # Softmax of one axis, and reductions whose axes are an input
+OLDEST_OPSET = 13       # Softmax is of one axis from here on; norms come with 17
+CAST_LIKE = 15
 OLDEST_IR = 8           # model-local functions
 REDUCTIONS_OF_18 = 18   # from here on ReduceMax has its axes as an input, too
 NORMS = {"LayerNormalization": "layernorm", "SimplifiedLayerNormalization": "rmsnorm", "RMSNormalization": "rmsnorm"}
@@ -392,7 +393,10 @@ def norm_function(opset, op, epsilon, inputs="s16", axis=-1, given=False, bias=F
 
 
 def _like(body, y, source):
-    """y in the type of the function's input, as its output "y"."""
+    """y in the type of the function's input, as its output "y"; before opset 15 inputs are float32."""
+    if body.opset < CAST_LIKE:
+        body.op("Cast", y, dtype="float", output="y", to=TYPES["float"])
+        return
     body.op("CastLike", y, source, dtype="float", output="y")
 
 
@@ -421,7 +425,7 @@ class Replaced(NamedTuple):
 def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", scales=None, max_length=1024):
     """Replace Softmax, LayerNormalization, SimplifiedLayerNormalization, RMSNormalization and QLinearSoftmax nodes.
 
-    model   onnx.ModelProto, changed in place; opset 13 or newer (norms need 17 anyway)
+    model   onnx.ModelProto, changed in place; opset 13 or newer; below 15 its tensors must be float32
     fmt, inputs, max_length  of Softmax; QLinearSoftmax has its format and scale in the node
     norm_inputs  "s8" or "s16"
     scales  {node name: real value of one LSB of its input}, or {node name: [scale, zero_point]} for Softmax; the others
@@ -435,9 +439,9 @@ def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", scales=None, max
     wrap.softmax_config(max_length)
     wrap.input_codes(inputs), wrap.input_codes(norm_inputs)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    # CastLike came with opset 15.
-    if opset < 15:
-        raise ValueError(f"the model has opset {opset}; good: 15 or newer, see onnx.version_converter.convert_version")
+    if opset < OLDEST_OPSET:
+        raise ValueError(f"the model has opset {opset}; good: {OLDEST_OPSET} or newer, which "
+                         "onnx.version_converter.convert_version makes of it")
     scales = dict(scales or {})
     rewriter = _Rewriter(opset, fmt, inputs, norm_inputs, scales, max_length)
     rewriter.graph(model.graph, {})
@@ -523,7 +527,7 @@ class _Rewriter:
         self.change(node, name, function, list(node.input)[: 2 + bias], constants, scale)
 
     def qlinear(self, node, name, attributes, known):
-        if attributes.get("opset", self.opset) < OLDEST_OPSET:
+        if attributes.get("opset", self.opset) < OLDEST_OPSET:    # earlier, softmax was of all axes from one on
             raise ValueError(f"{name} is a QLinearSoftmax of opset {attributes['opset']}; good: 13 or newer")
         values = []
         for what, default, place in (("X_scale", None, 1), ("Y_scale", None, 3), ("Y_zero_point", 0, 4)):
@@ -545,22 +549,7 @@ class _Rewriter:
         self.change(node, name, function, [node.input[0]], [("factor", np.float64(given_factor(scale)))], scale)
 
 
-# Errors --------------------------------------------------------------------------------------------------------------
-
-
-def softmax_bound(length, fmt="u16_q15", inputs="s16"):
-    """Bound of |y - softmax(x)| of one element of a row with a dynamic scale; docs/frameworks.md derives it."""
-    fmt = fmt if isinstance(fmt, SoftmaxFormat) else get_format(fmt)
-    step = float(wrap.REACH) / wrap.input_codes(inputs).steps
-    relative = math.exp(step / 2 + float(wrap.REACH) * 2.0**-16 + math.log(2) * 2.0**-c.OCTAVE_FRACTION_BITS + 1.7e-4) - 1
-    tail = (length - 1) * (2.0**-c.EXP_BITS * 2)
-    return relative / 2 + tail + 1.25 / fmt.total
-
-
-def norm_bound(y, length, inputs="s16"):
-    """Bound of |codes / 2^10 - y| where y [..., N] is the exact (x - mean) / sqrt(variance + eps), eps of the row's
-    scale included, for a dynamic scale and a row whose largest |x| is at most `spread` sigma; see docs/frameworks.md."""
-    raise NotImplementedError
+# Files ---------------------------------------------------------------------------------------------------------------
 
 
 def load(path):
@@ -582,3 +571,12 @@ def load_scales(path):
     if not isinstance(scales, dict):
         raise ValueError(f"{path} holds a {type(scales).__name__}; good: an object, node name to scale")
     return scales
+
+
+def save(model, path):
+    """Write the model; ValueError when it is above the 2 GB of one file."""
+    try:
+        data = model.SerializeToString()
+    except Exception as error:  # protobuf's EncodeError is not always importable
+        raise ValueError(f"the model cannot be written: {error}; good: up to 2 GB") from None
+    Path(path).write_bytes(data)

@@ -25,7 +25,6 @@ import numpy as np
 from litenorm.accel import LiteNormConfig, model
 from litenorm.accel import constants as c
 from litenorm.accel.formats import get_format
-from litenorm.accel.scale import Scale, eps_term
 
 REACH = np.float32((c.EXP_BITS + 1) * math.log(2))  # distance, nats, at which e is 0: coarser codes would gain nothing
 LEAST_REACH = np.float32(2.0**-8)   # of a row's scale: below it, 2^-9 octaves * 2^-shift lose bits
@@ -133,5 +132,29 @@ def norm(op, x, eps, inputs="s16", scale=None, affine=None):
     return out
 
 
-__all__ = ["Scale", "check_length", "eps_term", "given_scale", "input_codes", "norm", "quantize_norm",
-           "quantize_softmax", "softmax", "softmax_config"]
+def softmax_bound(length, fmt="u16_q15", inputs="s16"):
+    """Bound of |output - softmax(x)|, one element of a row of `length` with a dynamic scale.
+
+    e_i = exp(-distance_i + theta_i) - tau_i with |theta_i| <= Theta and 0 <= tau_i <= 2^-22. Theta is half a code of the
+    logits, 2^-16 of the distance for the scale's 16 bits, 2^-15 octaves, and the chords of 2^-f, at most 1.7e-4. The
+    odds of an element against the others change by a factor of at most exp(2 Theta), hence its share of the sum by at
+    most tanh(Theta / 2); the tau move it by at most length * 2^-22, since the sum is 1 or more; the core's division
+    adds 1.25 ulp. float32 in the quantizer: 2^-22 of the distance.
+    """
+    reach = float(REACH)
+    theta = (reach / input_codes(inputs).steps / 2 + reach * (2.0**-16 + 2.0**-22)
+             + math.log(2) * 2.0**-c.OCTAVE_FRACTION_BITS + 1.7e-4)
+    return math.tanh(theta / 2) + length * 2.0**-c.EXP_BITS + 1.25 / get_format(fmt).total
+
+
+def norm_bound(y, sigma):
+    """Bound of |y_q - y| before gamma and beta: y [..., N] the exact outputs, sigma [..., 1] the row's
+    sqrt(variance + eps) in LSB of the quantized input (for RMSNorm sqrt(mean square + eps)).
+
+    A code is off by at most 1/2, its distance from the mean by at most 1, and sigma, by Minkowski, by at most 1/2:
+    (1 + |y| / 2) / (sigma - 1/2). The core adds 1.25 ulp of 2^-10, and 2^-16 of y for the 16 bits of its gain; eps is
+    rounded to N^-2 LSB^2, float32 to 2^-22 of the largest code.
+    """
+    if np.any(np.asarray(sigma) <= 0.5):
+        raise ValueError("sigma is below half a code; good: rows that their codes can tell apart")
+    return (1 + np.abs(y) / 2) / (sigma - 0.5) + 1.25 * 2.0**-c.NORM_FRACTION_BITS + np.abs(y) * 2.0**-15

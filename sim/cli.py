@@ -18,7 +18,7 @@ from pathlib import Path
 
 from litenorm.bench import command as bench_command
 from litenorm.fpga import command as build_command
-from litenorm.sim import serial_command
+from litenorm.sim import onnx_command, serial_command
 from litenorm.sim.errors import SimulationError
 from litenorm.soc.options import CPU_VARIANTS
 
@@ -199,6 +199,7 @@ def make_parser():
     build_command.add_parser(commands)
     bench_command.add_parser(commands)
     serial_command.add_parsers(commands)
+    onnx_command.add_parser(commands)
     verilog = commands.add_parser("verilog", help="write the Verilog of the core", add_help=False)
     verilog.set_defaults(run=run_verilog)
     return parser
