@@ -16,6 +16,7 @@ from litenorm.accel import constants as c
 
 GRID = tuple(c.exp2_grid())
 DROP = tuple(c.exp2_drops())
+POWERS = tuple(1 << i for i in range(63))
 UNITS_OF_OCTAVE = 2.0 ** (c.OCTAVE_FRACTION_BITS - c.SCALE_HEADROOM)
 
 
@@ -30,7 +31,7 @@ def softmax(x, multiplier, shift, fmt, mask=None, fraction_bits=c.MIN_FRACTION_B
     e = exp2(x, multiplier, shift, mask)
     total = e.sum(-1, keepdim=True)
     gain, right = reciprocal(total, fmt, fraction_bits)
-    out = telescope((e * gain) >> right, fraction_bits)
+    out = telescope(right_shift(e * gain, right), fraction_bits)
     return cap(out, e, total, mask, fmt) if fmt.capped else out
 
 
@@ -42,13 +43,13 @@ def exp2(x, multiplier, shift, mask):
         lowest = -(1 << (c.CODE_BITS - 1))
         t = torch.where(mask, x, lowest).amax(-1, keepdim=True) - x
         t = torch.where(mask, t, 0)
-    d = (t * (multiplier << c.SCALE_HEADROOM)) >> shift
+    d = right_shift(t * (multiplier * (1 << c.SCALE_HEADROOM)), shift)
     d = d.clamp(max=(1 << (c.OCTAVE_BITS + c.OCTAVE_FRACTION_BITS)) - 1)
     low_bits = c.OCTAVE_FRACTION_BITS - c.SEGMENT_BITS
-    segment = (d >> low_bits) & ((1 << c.SEGMENT_BITS) - 1)
+    segment = right_shift(d, low_bits) & ((1 << c.SEGMENT_BITS) - 1)
     low = d & ((1 << low_bits) - 1)
-    g = _look_up(GRID, segment) - ((_look_up(DROP, segment) * low) >> low_bits)
-    e = (g << (c.EXP_BITS - c.GRID_BITS)) >> (d >> c.OCTAVE_FRACTION_BITS)
+    g = _look_up(GRID, segment) - right_shift(_look_up(DROP, segment) * low, low_bits)
+    e = right_shift(g * (1 << (c.EXP_BITS - c.GRID_BITS)), right_shift(d, c.OCTAVE_FRACTION_BITS))
     return e if mask is None else torch.where(mask, e, 0)
 
 
@@ -56,14 +57,14 @@ def reciprocal(total, fmt, fraction_bits):
     """(R, shift) with T * e / S = (e * R) >> shift in units of 2^-FB ulp."""
     total = total.clamp(min=1)
     k = bit_length(total) + 1
-    gain = torch.div((fmt.total << k) + (total >> 1), total, rounding_mode="floor")
+    gain = torch.div(fmt.total * power(k) + right_shift(total, 1), total, rounding_mode="floor")
     return gain.clamp(max=(1 << c.RECIPROCAL_BITS) - 1), k - fraction_bits
 
 
 def telescope(z, fraction_bits):
     """out_i = C_i - C_(i-1), C_i = (2^(FB-1) + z_1 + ... + z_i) >> FB."""
     running = z.cumsum(-1) + (1 << (fraction_bits - 1))
-    return (running >> fraction_bits) - ((running - z) >> fraction_bits)
+    return right_shift(running, fraction_bits) - right_shift(running - z, fraction_bits)
 
 
 def cap(out, e, total, mask, fmt):
@@ -87,7 +88,7 @@ def norm(x, eps_term, carried, fraction_bits=c.MIN_FRACTION_BITS):
     if carried:
         sum_x = x.sum(-1, keepdim=True)
         v = length * sum_xx - sum_x * sum_x
-        mean_x = torch.div((sum_x + length * c.X_OFFSET) << c.MEAN_FRACTION_BITS, length, rounding_mode="floor")
+        mean_x = torch.div((sum_x + length * c.X_OFFSET) * (1 << c.MEAN_FRACTION_BITS), length, rounding_mode="floor")
     else:
         v = length * sum_xx
         mean_x = torch.full_like(v, c.X_OFFSET << c.MEAN_FRACTION_BITS)
@@ -95,48 +96,48 @@ def norm(x, eps_term, carried, fraction_bits=c.MIN_FRACTION_BITS):
     term = mean_term(gain, k, mean_x, fraction_bits)
     right = k - fraction_bits
     # The left shift of small k goes into the gain, one number a row.
-    product = (gain << (-right).clamp(min=0)) * (x + c.X_OFFSET)
-    w = (product >> right.clamp(min=0)) - term
+    product = gain * power((-right).clamp(min=0)) * (x + c.X_OFFSET)
+    w = right_shift(product, right.clamp(min=0)) - term
     if carried:
         y = telescope(w, fraction_bits)
     else:
         limit = 1 << (c.NORM_BITS - 1)
-        y = ((w + (1 << (fraction_bits - 1))) >> fraction_bits).clamp(-limit, limit - 1)
+        y = right_shift(w + (1 << (fraction_bits - 1)), fraction_bits).clamp(-limit, limit - 1)
     return torch.where(v == 0, 0, y)
 
 
 def inverse_sigma(v, length):
     """(A, k) with A * 2^-k = N * 2^10 / sqrt(V)."""
-    h = (2 * c.ROOT_BITS - bit_length(v)) >> 1
-    normalized = (v << (2 * h.clamp(min=0))) >> (2 * (-h).clamp(min=0))
+    h = right_shift(2 * c.ROOT_BITS - bit_length(v), 1)
+    normalized = right_shift(v * power(2 * h.clamp(min=0)), 2 * (-h).clamp(min=0))
     root = normalized.to(torch.float64).sqrt().to(torch.int64)
     # One step in integers either way: a runtime may take the root in less than double precision.
     root = root - (root * root > normalized).to(torch.int64)
     root = root + ((root + 1) * (root + 1) <= normalized).to(torch.int64)
     n_bits = int(length).bit_length()
     n = length << (c.NORM_LENGTH_BITS - n_bits)
-    gain = torch.div((n << c.GAIN_SHIFT) + (root >> 1), root, rounding_mode="floor")
+    gain = torch.div((n << c.GAIN_SHIFT) + right_shift(root, 1), root, rounding_mode="floor")
     return gain, c.GAIN_SHIFT + c.NORM_LENGTH_BITS - c.NORM_FRACTION_BITS - n_bits - h
 
 
 def mean_term(gain, k, mean_x, fraction_bits):
     """B = round(A * mean * 2^(FB - k)), in 63 bits."""
     right = c.MEAN_FRACTION_BITS + k - fraction_bits
-    whole = gain * (mean_x >> c.MEAN_FRACTION_BITS)
-    fraction = gain * (mean_x & ((1 << c.MEAN_FRACTION_BITS) - 1)) + (torch.ones_like(right) << (right - 1))
+    whole = gain * right_shift(mean_x, c.MEAN_FRACTION_BITS)
+    fraction = gain * (mean_x & ((1 << c.MEAN_FRACTION_BITS) - 1)) + power(right - 1)
     left = c.MEAN_FRACTION_BITS - right
     return torch.where(
         left >= 0,
-        (whole << left.clamp(min=0)) + (fraction >> right),
-        (whole + (fraction >> c.MEAN_FRACTION_BITS)) >> (-left).clamp(min=0),
+        whole * power(left.clamp(min=0)) + right_shift(fraction, right),
+        right_shift(whole + right_shift(fraction, c.MEAN_FRACTION_BITS), (-left).clamp(min=0)),
     )
 
 
 def apply_affine(y, gamma, beta, affine):
     """clip((y * gamma + (beta << beta_shift) + half) >> shift); gamma, beta int64 [N], the rest of `accel.affine`."""
-    acc = y * gamma + (beta << affine.beta_shift) + ((1 << affine.shift) >> 1)
+    acc = y * gamma + beta * (1 << affine.beta_shift) + ((1 << affine.shift) >> 1)
     bits = 8 * affine.dtype.itemsize
-    return (acc >> affine.shift).clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return right_shift(acc, affine.shift).clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
 def scale_of(scales):
@@ -149,9 +150,9 @@ def scale_of(scales):
     shift = (c.SCALE_MULTIPLIER_BITS - 1 - units.log2().floor().to(torch.int64)).clamp(0, last)
     top = 1 << c.SCALE_MULTIPLIER_BITS
     # units * 2^shift belongs between 2^15 and 2^16: log2 may round over the edge.
-    scaled = units * (torch.ones_like(shift) << shift)
+    scaled = units * power(shift)
     shift = (shift - (scaled >= top).to(torch.int64) + (scaled < top >> 1).to(torch.int64)).clamp(0, last)
-    multiplier = (units * (torch.ones_like(shift) << shift)).round().to(torch.int64)
+    multiplier = (units * power(shift)).round().to(torch.int64)
     over = multiplier == top
     return torch.where(over, top >> 1, multiplier), shift - over.to(torch.int64)
 
@@ -159,8 +160,25 @@ def scale_of(scales):
 def bit_length(values):
     """Bits of each integer of 1 to 2^62."""
     guess = values.to(torch.float64).log2().to(torch.int64) + 1
-    guess = guess - (values >> (guess - 1) == 0).to(torch.int64)     # log2 of 2^k - 1 rounds to k
-    return guess + (values >> guess > 0).to(torch.int64)
+    guess = guess - (right_shift(values, guess - 1) == 0).to(torch.int64)     # log2 of 2^k - 1 rounds to k
+    return guess + (right_shift(values, guess) > 0).to(torch.int64)
+
+
+def right_shift(values, bits):
+    """floor(values / 2^bits), bits an int or int64 of 0 to 62.
+
+    Shifts are not among ATen's core operators, which are what runtimes take: a graph has a division in their place.
+    """
+    if not torch.compiler.is_compiling():
+        return values >> bits
+    return torch.div(values, 1 << bits if isinstance(bits, int) else power(bits), rounding_mode="floor")
+
+
+def power(exponent):
+    """2^exponent of int64 0 to 62."""
+    if not torch.compiler.is_compiling():
+        return torch.ones_like(exponent) << exponent
+    return _look_up(POWERS, exponent)
 
 
 def _look_up(table, index):
