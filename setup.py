@@ -69,7 +69,7 @@ setup(
         # litenorm.nn.torch: modules and swap for PyTorch.
         "torch": requirements("requirements-torch.txt"),
         # litenorm.nn.onnx and `litenorm onnx-swap`: reads and writes the models; any ONNX runtime runs them.
-        "onnx": ["onnx>=1.17"],
+        "onnx": [line for line in requirements("requirements-test.txt") if line.startswith("onnx>")],
         # Training of the small GPT, and comparison of a checkpoint with its own framework.
         "models": ["torch>=2.13.0"],
     },

@@ -7,8 +7,8 @@ them: no library of custom operators. Their integers are those of `accel.model`,
 and behind, rows are quantized as `litenorm.nn.wrap` says.
 
 Integers are held in float64, whose Add, Sub, Mul, Floor, ReduceSum and CumSum are exact as long as no value needs more
-than 53 bits. None does: the widest are V + eps term (52 bits), T * 2^k (53) and A times the mean's fraction (51). `a >> k`
-is Floor(a * 2^-k). Floor(a / b) is a div b: with a below 2^53, a / b is either an integer or further than half an ulp
+than 53 bits. None does: the widest are V + eps term (52 bits), T * 2^k (53) and A times the mean's fraction (51).
+`a >> k` is Floor(a * 2^-k). Floor(a / b) is a div b: with a below 2^53, a / b is an integer or further than half an ulp
 below the next. A power of two is a look-up, the bits of a number its logarithm, corrected by one either way.
 """
 
@@ -541,8 +541,8 @@ class _Rewriter:
         out = "uint8" if zero_point.dtype == np.uint8 else "int8"
         highest = int(zero_point) + total - (1 if fmt is not None and fmt.capped else 0)
         if fmt is None or highest > np.iinfo(out).max:
-            raise ValueError(f"{name} has Y_scale {float(y_scale):.6g} and Y_zero_point {int(zero_point)}; good: 1/256 or "
-                             f"1/255, and all codes within {out}")
+            raise ValueError(f"{name} has Y_scale {float(y_scale):.6g} and Y_zero_point {int(zero_point)}; good: 1/256 "
+                             f"or 1/255, and all codes within {out}")
         function = qlinear_softmax_function(self.opset, fmt, out, int(zero_point), attributes.get("axis", -1),
                                             self.max_length)
         scale = float(x_scale)

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
-"""Real numbers in, real numbers out, the core's integers between: what the plug-ins of the frameworks compute, in NumPy.
+"""Real numbers in and out, the core's integers between: what the plug-ins of the frameworks compute, in NumPy.
 
 The core takes integers. A framework's tensor is float32, so each op quantizes its input, runs the arithmetic of
 `accel.model`, and multiplies the codes by the value of one LSB. `litenorm.nn.torch` and `litenorm.nn.onnx` do this with
 their own operators; their tests compare every bit with these functions.
 
-Quantization of softmax: a row's logits count by their distance from its maximum, `x_q = q_max - round((max - x) / scale)`,
-which softmax does not notice. `dynamic`, one scale a row: the largest distance, and at most REACH, is the lowest code.
-`given`, one scale and zero point for all: `x_q = clip(round(x / scale) + zero_point)`, what the requantization in front
-of the core writes. Elements further than MASK_DISTANCE from the maximum are taken as masked: models mask by adding
--10000, the lowest float32 or minus infinity. A row without any valid element gives 0, which has no sum.
+Quantization of softmax: a row's logits count by their distance from its maximum, which softmax does not notice: `x_q =
+q_max - round((max - x) / scale)`. `dynamic`, one scale a row: the largest distance, and at most REACH, is the lowest
+code. `given`, one scale and zero point for all: `x_q = clip(round(x / scale) + zero_point)`, what the requantization
+in front of the core writes. Elements further than MASK_DISTANCE from the maximum are taken as masked: models mask by
+adding -10000, the lowest float32 or minus infinity. A row without any valid element gives 0, which has no sum.
 
-Quantization of LayerNorm and RMSNorm: `x_q = round(x / scale)`, dynamic one scale a row, |x|'s maximum / (2^(bits-1) - 1).
+Quantization of LayerNorm and RMSNorm: `x_q = round(x / scale)`; dynamic, one scale a row: the largest |x| over
+2^(bits-1) - 1.
 
 float32 arithmetic, in this order; float64 where a scale becomes integers.
 """
@@ -30,7 +31,7 @@ REACH = np.float32((c.EXP_BITS + 1) * math.log(2))  # distance, nats, at which e
 LEAST_REACH = np.float32(2.0**-8)   # of a row's scale: below it, 2^-9 octaves * 2^-shift lose bits
 LEAST_NORM = np.float32(2.0**-60)   # of |x|, for a row of zeros
 MASK_DISTANCE = 1000.0              # nats
-LARGEST_EPS = float((1 << c.EPS_BITS) - 4)   # of eps * N^2 in LSB^2: the field's largest, less what float64 may round up
+LARGEST_EPS = float((1 << c.EPS_BITS) - 4)   # of eps * N^2 in LSB^2: the field's largest, less what float64 rounds up
 LONGEST = {"softmax": c.MAX_LENGTH_SOFTMAX, "layernorm": c.MAX_LENGTH_LAYERNORM, "rmsnorm": c.MAX_LENGTH_LAYERNORM}
 
 
@@ -135,10 +136,10 @@ def norm(op, x, eps, inputs="s16", scale=None, affine=None):
 def softmax_bound(length, fmt="u16_q15", inputs="s16"):
     """Bound of |output - softmax(x)|, one element of a row of `length` with a dynamic scale.
 
-    e_i = exp(-distance_i + theta_i) - tau_i with |theta_i| <= Theta and 0 <= tau_i <= 2^-22. Theta is half a code of the
-    logits, 2^-16 of the distance for the scale's 16 bits, 2^-15 octaves, and the chords of 2^-f, at most 1.7e-4. The
-    odds of an element against the others change by a factor of at most exp(2 Theta), hence its share of the sum by at
-    most tanh(Theta / 2); the tau move it by at most length * 2^-22, since the sum is 1 or more; the core's division
+    e_i = exp(-distance_i + theta_i) - tau_i with |theta_i| <= Theta and 0 <= tau_i <= 2^-22. Theta is half a code of
+    the logits, 2^-16 of the distance for the scale's 16 bits, 2^-15 octaves, and the chords of 2^-f, at most 1.7e-4.
+    The odds of an element against the others change by a factor of at most exp(2 Theta), hence its share of the sum by
+    at most tanh(Theta / 2); the tau move it by at most length * 2^-22, since the sum is 1 or more; the core's division
     adds 1.25 ulp. float32 in the quantizer: 2^-22 of the distance.
     """
     reach = float(REACH)

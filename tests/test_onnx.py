@@ -78,7 +78,8 @@ def test_softmax_codes_are_the_models_and_add_up(fmt, inputs):
     rng = np.random.default_rng(SEED)
     codes = wrap.input_codes(inputs)
     run = one_function(plug_in.softmax_codes_function(17, fmt), {
-        "x": (TensorProto.INT16, ["r", "n"]), "factor": (TensorProto.DOUBLE, []), "valid": (TensorProto.BOOL, ["r", "n"]),
+        "x": (TensorProto.INT16, ["r", "n"]), "factor": (TensorProto.DOUBLE, []),
+        "valid": (TensorProto.BOOL, ["r", "n"]),
     }, TensorProto.INT32)
     for n in LENGTHS:
         x = rng.integers(codes.lowest, codes.highest + 1, (8, n), dtype=np.int16)
@@ -101,7 +102,8 @@ def test_softmax_codes_of_long_rows_are_those_of_a_core_built_for_them():
     x = rng.integers(-128, 128, (2, 4096), dtype=np.int16)
     config = LiteNormConfig(max_length=4096, ops=("softmax",))
     run = one_function(plug_in.softmax_codes_function(17, "u16_65535", max_length=4096), {
-        "x": (TensorProto.INT16, ["r", "n"]), "factor": (TensorProto.DOUBLE, []), "valid": (TensorProto.BOOL, ["r", "n"]),
+        "x": (TensorProto.INT16, ["r", "n"]), "factor": (TensorProto.DOUBLE, []),
+        "valid": (TensorProto.BOOL, ["r", "n"]),
     }, TensorProto.INT32)
     got = run.run(None, {"x": x, "factor": np.array(plug_in.given_factor(0.02)), "valid": x > -129})[0]
     assert np.array_equal(got, model.softmax(x, 0.02, "u16_65535", config=config))
@@ -190,7 +192,8 @@ def test_qlinear_softmax_node(dtype, y_scale, zero_point, fmt):
     before = session(built).run(None, {"x": x})[0]
     plug_in.swap(built)
     got = session(built).run(None, {"x": x})[0]
-    want = model.softmax(x.astype(np.int64), float(np.float32(0.07)), fmt).astype(np.int64) - FORMATS[fmt].zero_point + zero_point
+    want = model.softmax(x.astype(np.int64), float(np.float32(0.07)), fmt).astype(np.int64)
+    want += zero_point - FORMATS[fmt].zero_point
     assert got.dtype == dtype and np.array_equal(got, want)
     assert np.abs(got.astype(int) - before.astype(int)).max() <= 2      # the original rounds each element by itself
 
@@ -284,7 +287,8 @@ def test_the_command_writes_a_model_that_runs(tmp_path, capsys):
 ))
 def test_a_bad_request_is_one_line_and_writes_nothing(tmp_path, capsys, change, message):
     source, target, scales = tmp_path / "in.onnx", tmp_path / "out.onnx", tmp_path / "scales.json"
-    save(one_node(change.get("op", "Softmax"), {"x": (TensorProto.FLOAT, [2, 8])}, opset=change.get("opset", 17)), source)
+    inputs = {"x": (TensorProto.FLOAT, [2, 8])}
+    save(one_node(change.get("op", "Softmax"), inputs, opset=change.get("opset", 17)), source)
     argv = ["onnx-swap", str(source), str(target)]
     if "scales" in change:
         scales.write_text(json.dumps(change["scales"]))

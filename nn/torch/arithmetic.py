@@ -3,9 +3,9 @@
 """The arithmetic of `accel.model`, the parallel back end, on int64 tensors: the same codes, bit for bit.
 
 Each function has the name of the model's step and computes over the last axis of tensors of any shape; values of a row
-have shape [..., 1]. There is no loop and no branch on data, so that `torch.export` keeps them, and every operator is in
-ExecuTorch's portable library. A mask may leave out any elements; the core takes rows whose first elements are valid, and
-what is computed here is the row without the masked elements: they add 0 to the running sum.
+have shape [..., 1]. There is no loop and no branch on data, so that `torch.export` keeps them, and every operator is
+in ExecuTorch's portable library. A mask may leave out any elements; the core takes rows whose first elements are valid,
+and what is computed here is the row without the masked elements: they add 0 to the running sum.
 """
 
 import math
