@@ -203,8 +203,8 @@ def run_pte(module, example, path):
     program = torch.export.export(module.eval(), example)
     assert all(torch.equal(a, b) for a, b in zip([program.module()(*example)], [module(*example)], strict=True))
     path.write_bytes(to_edge(program).to_executorch().buffer)
-    method = Runtime.get().load_program(path.read_bytes()).load_method("forward")
-    return method.execute(list(example))
+    program = Runtime.get().load_program(path)      # the outputs and the constants live in it
+    return [out.clone() for out in program.load_method("forward").execute(list(example))]
 
 
 @pytest.mark.parametrize("make", (
