@@ -40,7 +40,8 @@ class Section:
 
 SECTIONS = (
     Section("resources", "Area of both back ends",
-            "litenorm.bench.resources --plot docs/resources.svg --plot docs/resources.png",
+            "litenorm.bench.resources --lanes 1 4 16 --max-length 64 1024 --plot docs/resources.svg "
+            "--plot docs/resources.png",
             "The core alone, with all operations. NAND2 equivalents by `bench/nand2.lib`, flip-flops included, "
             "memories as bits. ECP5: cells after Yosys' synth_ecp5, before placement.", "resources.svg"),
     Section("area", "What the checks take", "litenorm.bench.area",

@@ -44,10 +44,11 @@ the best, `--timing-allow-fail` makes the bitstream all the same. `--load` calls
 | --- | --- | --- | --- |
 {boards}
 
-Each SoC is a LiteX target script in `soc/targets/`: VexRiscv (`standard`; Tang Nano 9K: `lite`), UART at 115200 baud,
-LiteX's BIOS in block RAM, a timer that counts cycles since reset, and the board's memory. `litex_term` sends firmware
-over the UART. Flags of the core are `--lanes`, `--max-length`, `--ops`, `--backend`, `--size` and `--no-litenorm`;
-LiteX's own follow `--`.
+Each SoC is a LiteX target script in `soc/targets/`: VexRiscv (`standard`; Tang Nano 9K: `minimal`), UART at 115200
+baud, LiteX's BIOS in block RAM, a timer that counts cycles since reset, and the board's memory. `litex_term` sends
+firmware over the UART; the Tang Nano's 8 KiB of main memory are too small for this project's, and take a program of
+your own with the driver. Flags of the core are `--lanes`, `--max-length`, `--ops`, `--backend`, `--size` and
+`--no-litenorm`; LiteX's own follow `--`.
 
 ## What the bitstreams take
 

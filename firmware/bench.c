@@ -20,9 +20,15 @@
 #define GEMM_ROWS   16u
 #define GEMM_DEPTH  128u
 
-/* The largest batch in and out, and buffers that begin on different lines of a direct-mapped cache. */
+#define CACHE_LINE  32u
+#define CACHE_BYTES 4096u
+
+/*
+ * The largest batch in and out. The output begins with the first lines of a direct-mapped cache, so that what throws what
+ * out of it does not depend on the firmware's other variables: the stack has the last lines.
+ */
 static int16_t x[BATCH_ROWS * LITENORM_REF_MAX_LENGTH] __attribute__((aligned(64)));
-static int16_t y[BATCH_ROWS * LITENORM_REF_MAX_LENGTH + 512] __attribute__((aligned(64)));
+static int16_t y[BATCH_ROWS * LITENORM_REF_MAX_LENGTH + 512] __attribute__((aligned(CACHE_BYTES)));
 static int16_t gamma[LITENORM_REF_MAX_LENGTH] __attribute__((aligned(64)));
 static int16_t beta[LITENORM_REF_MAX_LENGTH + 96] __attribute__((aligned(64)));
 
@@ -234,8 +240,6 @@ static void bench_gemm(void)
 }
 
 #define CALL_LENGTH 64u
-#define CACHE_LINE  32u
-#define CACHE_BYTES 4096u
 
 /* Load what a direct-mapped data cache has room for only where it has `object`, which is then in memory alone. */
 static void throw_out(const void *object, size_t bytes)

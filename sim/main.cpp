@@ -4,10 +4,11 @@
 // Test bench of the simulated SoC: clock, UART to and from files or a terminal, cycle limit, optional FST trace.
 //
 //     Vsim --limit CYCLES --input FILE [--trace FILE.fst]
-//     Vsim --limit CYCLES --port FD [--trace FILE.fst]
+//     Vsim --limit CYCLES --port FD --byte-cycles CYCLES [--trace FILE.fst]
 //
 // With --port the UART is a file descriptor that was inherited, as the master of a pseudo-terminal: bytes come and go
-// while the simulation runs. What its other side does not take yet holds up the UART, and nothing is lost.
+// while the simulation runs. What its other side does not take yet holds up the UART, and nothing is lost. What comes in
+// keeps the distance of --byte-cycles from byte to byte, as on a line that has a baud rate and no backpressure.
 //
 // SIGTERM and SIGINT end it after the current clock cycle with a whole trace, and exit code 0 as otherwise.
 //
@@ -79,6 +80,7 @@ struct Port {
 
 int main(int argc, char** argv) {
     uint64_t limit = 0;
+    uint64_t byte_cycles = 0;
     Port port;
     std::string input;
     const char* trace = nullptr;
@@ -86,6 +88,7 @@ int main(int argc, char** argv) {
         if (!strcmp(argv[i], "--limit")) limit = strtoull(argv[i + 1], nullptr, 0);
         if (!strcmp(argv[i], "--input")) input = read_file(argv[i + 1]);
         if (!strcmp(argv[i], "--port")) port.fd = atoi(argv[i + 1]);
+        if (!strcmp(argv[i], "--byte-cycles")) byte_cycles = strtoull(argv[i + 1], nullptr, 0);
         if (!strcmp(argv[i], "--trace")) trace = argv[i + 1];
     }
 
@@ -118,8 +121,6 @@ int main(int argc, char** argv) {
 
     // Clock cycles between two looks at the port: less than a millisecond.
     const uint64_t port_period = 512;
-    // Clock cycles from byte to byte that comes in, as on a line: the BIOS and the UART's driver keep up with them.
-    const uint64_t byte_period = 256;
     uint64_t next_byte = 0;
 
     // The input waits for the first byte of output: the UART's driver clears the receive event when it starts, and a byte
@@ -142,7 +143,7 @@ int main(int argc, char** argv) {
         top.eval();
         if (top.serial_sink_valid && top.serial_sink_ready) {
             taken++;
-            if (live) next_byte = cycle + byte_period;
+            if (live) next_byte = cycle + byte_cycles;
         }
         if (top.serial_source_valid && top.serial_source_ready) {
             talking = true;

@@ -25,6 +25,9 @@ from litenorm.sim.errors import SimulationError
 from litenorm.sim.runner import Observer, write_memories
 
 _IMAGE_ID = re.compile(rb"LiteNorm firmware for: ([ -~]*)\0")
+# Clock cycles from byte to byte that comes in: less than the 8681 of 115200 baud at 100 MHz, so that an upload takes
+# seconds, and enough for the BIOS, which loses what no longer fits in its buffer of 128.
+BYTE_CYCLES = 448
 _END = 10.0   # seconds in which a simulation that is ended closes
 
 
@@ -127,7 +130,8 @@ class SimulatedPort:
                 return
 
     def _start(self):
-        command = [self.program, "--limit", f"{self.options.max_cycles}", "--port", f"{self.master}"]
+        command = [self.program, "--limit", f"{self.options.max_cycles}", "--port", f"{self.master}",
+                   "--byte-cycles", f"{BYTE_CYCLES}"]
         with open(self.folder / "status", "w") as status:
             self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stderr=status,
                                             stdout=subprocess.DEVNULL, pass_fds=(self.master,))

@@ -15,6 +15,9 @@ from litex.soc.integration.export import get_csr_header, get_csr_json
 
 PLACEHOLDER = ", id 00000000"
 
+# Where the registers are, in pages of the CSR bus, that a firmware uses before it knows whether this is its SoC.
+LOCATIONS = {"identifier_mem": 1, "uart": 2}
+
 # Constants that only the BIOS reads: how it boots, what it tests. The same firmware runs whatever they are.
 OF_THE_BIOS = ("CONFIG_BIOS_", "CONFIG_MAIN_RAM_INIT", "ROM_BOOT_ADDRESS", "MEMTEST_", "SDRAM_TEST_", "FLASH_BOOT_")
 
@@ -22,8 +25,9 @@ OF_THE_BIOS = ("CONFIG_BIOS_", "CONFIG_MAIN_RAM_INIT", "ROM_BOOT_ADDRESS", "MEMT
 def identify(soc):
     """Finalize a LiteX SoC that has an identifier, and put its identification at the identifier's end.
 
-    To be called before `Builder.build()`, after the last register was added. Returns the text. Raises ValueError for a
-    SoC without an identifier, for one that is finalized already, and for a text that would be too long.
+    To be called before `Builder.build()`, after the last register was added. Returns the text. The identifier and the
+    UART get the same addresses in every SoC (LOCATIONS), so that the firmware of another one can say so. Raises
+    ValueError for a SoC without an identifier, for one that is finalized already, and for a text that is too long.
     """
     if not hasattr(soc, "identifier"):
         raise ValueError("the SoC has no identifier; good: SoCCore(ident=..., ident_version=False)")
@@ -34,6 +38,9 @@ def identify(soc):
     if len(text) > 255:
         raise ValueError(f"the identifier has {len(text)} characters with the identification; good: at most 255")
     write(soc, text)
+    for name, location in LOCATIONS.items():
+        if hasattr(soc, name.removesuffix("_mem")):
+            soc.csr.add(name, n=location)
     soc.finalize()
     code = hashlib.sha256(description(soc).encode()).hexdigest()[:8]
     text = text.removesuffix(PLACEHOLDER[-8:]) + code

@@ -34,7 +34,7 @@ def add_litenorm(soc, name="litenorm", config=None, bus_timeout=None, dram=None,
                  L2 cache, and nothing but the SDRAM can be accessed; False: through the bus. None: through native ports
                  when the SoC has them, their words are 32, 64 or 128 bits wide, and there is no L2 cache that the
                  firmware would have to flush
-    options      further arguments of `LiteNormPeripheral`: burst_length, watchdog_cycles
+    options      further arguments of `LiteNormPeripheral`: burst_length, watchdog_cycles, jobs_waiting
     returns      the LiteNormPeripheral
 
     The masters are attached to the SoC's cache-coherent `dma_bus` where the CPU has one, else to its main bus; caches

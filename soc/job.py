@@ -68,7 +68,7 @@ PROTECTED = ("dst", "dst_stride", "rows", "length", "op", "input", "format", "af
              "mask_increment", "mask_period")
 
 
-JOBS_WAITING = 4  # in the queue, behind the one that runs
+JOBS_WAITING = 4  # in the queue, behind the one that runs, when nothing else is said
 TICKET_BITS = 8  # of the count of jobs
 
 
@@ -78,9 +78,12 @@ def submission_layout():
 
 
 class JobQueue(LiteXModule):
-    """Holds the job that runs and JOBS_WAITING more.
+    """Holds the job that runs and `jobs_waiting` more: one in flip-flops, more than that in LUT RAM of 16 places.
 
-    sink     `submission_layout()`, taken when there is room; in the engine's hands two cycles later when none waits
+    Without places, and so without what they cost, a job can be submitted when none runs.
+
+    sink     `submission_layout()`, taken when there is room; in the engine's hands two cycles later (one without
+             places) when none waits
     source   `submission_layout()`, the job that runs, held until it is taken
     ticket   i: the ticket that the job which runs must have
     waiting  o: jobs wait
@@ -91,7 +94,7 @@ class JobQueue(LiteXModule):
     A wrong value in one of the other fields gives rows of other elements, each with its exact sum, at their places.
     """
 
-    def __init__(self):
+    def __init__(self, jobs_waiting=JOBS_WAITING):
         self.sink = sink = stream.Endpoint(submission_layout())
         self.source = source = stream.Endpoint(submission_layout())
         self.ticket = Signal(TICKET_BITS)
@@ -104,7 +107,7 @@ class JobQueue(LiteXModule):
             return parity(*[getattr(job, name) for name in PROTECTED])
 
         # The parity is formed here and goes through the queue with the job.
-        self.queue = queue = stream.SyncFIFO([*submission_layout(), ("parity", 1)], JOBS_WAITING)
+        self.queue = queue = stream.SyncFIFO([*submission_layout(), ("parity", 1)], jobs_waiting)
         twin = Signal()
         stored = Signal()  # the parity
         take = Signal()

@@ -44,6 +44,7 @@ class LiteNormPeripheral(LiteXModule):
     bus_timeout   cycles without an answer after which a bus access is given up
     watchdog_cycles  cycles without a word into or out of the core or over a bus after which a job is given up; more
                   than bus_timeout; None: `engine.default_watchdog`
+    jobs_waiting  jobs that can wait while one runs, 0 to RESULTS - 2
     with_csr      add the registers and the interrupt; without, `job`, `abort` and the window are driven by signals
     core          instead of `core_for(config)`, for tests
     dram          (ports, origin, size) of `dram.NativeMasters`: memory is accessed through native ports of LiteDRAM,
@@ -54,23 +55,26 @@ class LiteNormPeripheral(LiteXModule):
     power-up in this cycle.
 
     A job's parameters, the window among them, are copied when it is started: registers may be written at any time. One
-    job runs, and JOBS_WAITING more wait in the order of their start. Each has a ticket: the number of jobs that were
+    job runs, and `jobs_waiting` more wait in the order of their start. Each has a ticket: the number of jobs that were
     started before it, modulo 2^TICKET_BITS; `ended` counts those that have ended.
 
     A job that ends with an error ends those that wait, too, with SKIPPED: they have not accessed anything, and have no
     interrupt of their own. Every other job ends with one of the two interrupts, exactly once. After a reset all jobs
     that ran or waited have ended with ABORTED, and with one interrupt.
 
-    Raises ValueError when a timeout does not fit.
+    Raises ValueError when a timeout or jobs_waiting does not fit.
     """
 
     def __init__(self, config, data_width=32, address_width=32, bursting=True, burst_length=64, bus_timeout=65536,
-                 watchdog_cycles=None, with_csr=True, core=None, dram=None):
+                 watchdog_cycles=None, jobs_waiting=JOBS_WAITING, with_csr=True, core=None, dram=None):
         if watchdog_cycles is None:
             watchdog_cycles = default_watchdog(config, bus_timeout)
         if watchdog_cycles <= bus_timeout:
             raise ValueError(f"watchdog_cycles is {watchdog_cycles}; good: more than bus_timeout, {bus_timeout}")
+        if not 0 <= jobs_waiting <= RESULTS - 2:
+            raise ValueError(f"jobs_waiting is {jobs_waiting}; good: 0 to {RESULTS - 2}")
         self.config = config
+        self.jobs_waiting = jobs_waiting
         self.watchdog_cycles = watchdog_cycles
         self.bus_timeout = bus_timeout
         self.data_width = data_width
@@ -115,7 +119,7 @@ class LiteNormPeripheral(LiteXModule):
         self.job_ended = Signal()  # o: the job that ran ends in this cycle
         self.ended_code = Signal(STATUS_BITS)  # o: with job_ended: how
         self.skip = Signal()  # o: with job_ended: all that wait end, too
-        self.queue = queue = ResetInserter()(JobQueue())
+        self.queue = queue = ResetInserter()(JobQueue(jobs_waiting))
         self.result = result = engine.result
         late_abort = Signal()  # of a job that was on its way through the queue
         cut = Signal()  # by the reset
@@ -165,7 +169,7 @@ class LiteNormPeripheral(LiteXModule):
         self._control = CSRStorage(description="Start and abort.", fields=[
             CSRField("start", size=1, pulse=True,
                 description="Write `1` to start the job that the registers describe: at once when no other one runs, "
-                            f"else behind them. Ignored, with `rejected` set, while {JOBS_WAITING} jobs wait."),
+                            f"else behind them. Ignored, with `rejected` set, when {self.jobs_waiting} wait already."),
             CSRField("abort", size=1, pulse=True,
                 description="Write `1` to end the running job; it ends with status ABORTED, after two more accesses on "
                             "each bus at most, and jobs that wait by then end with SKIPPED. Ignored when no job "
@@ -252,7 +256,7 @@ class LiteNormPeripheral(LiteXModule):
             ]
         # Not the result of the job before when an upset has filled the queue: software need not look at `rejected`.
         lost = Signal()
-        self.sync += If(start, lost.eq(~job.ready & (ending < JOBS_WAITING)))
+        self.sync += If(start, lost.eq(~job.ready & (ending < self.jobs_waiting)))
         self.comb += If(lost, self._status.fields.code.eq(PENDING))
 
     def add_job_csr(self):

@@ -32,6 +32,12 @@ def test_same_soc_same_text_and_another_soc_another():
     assert identified()[1] == texts[0]
 
 
+def test_uart_and_identifier_are_where_the_firmware_of_another_soc_looks():
+    for options in ({}, {"with_litenorm": False}, {"bios": True}):
+        soc, _ = identified(**options)
+        assert [soc.csr_regions[name].origin & 0xffff for name in ("identifier_mem", "uart")] == [0x800, 0x1000]
+
+
 def test_what_only_the_bios_reads_does_not_count():
     """The firmware that was built before the BIOS was told to boot it is the right one."""
     soc = SimSoC()

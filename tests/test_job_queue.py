@@ -6,14 +6,14 @@
 import pytest
 from migen import *
 
-from litenorm.soc.job import PROTECTED, JobQueue
+from litenorm.soc.job import JOBS_WAITING, PROTECTED, JobQueue
 
 
-def run(upset):
+def run(upset, jobs_waiting=JOBS_WAITING):
     """Two jobs, tickets 0 and 1, each ended in its 8th cycle or when it is damaged, as the engine does. Before cycle 6,
     while job 0 runs, `upset(queue)` inverts something. Returns (damaged, ticket) of those that ended, two lists.
     """
-    queue = JobQueue()
+    queue = JobQueue(jobs_waiting)
     damaged, ended = [], []
 
     def submit():
@@ -23,10 +23,13 @@ def run(upset):
             yield queue.sink.length.eq(16)
             yield queue.sink.ticket.eq(ticket)
             yield
+            while not (yield queue.sink.ready):
+                yield
         yield queue.sink.valid.eq(0)
 
     def test():
-        yield from submit()
+        yield
+        yield
         ran = 0
         for cycle in range(2, 60):
             if cycle == 6:
@@ -45,7 +48,7 @@ def run(upset):
                 ran += 1
             yield
 
-    run_simulation(queue, test())
+    run_simulation(queue, [submit(), test()])
     return damaged, ended
 
 
@@ -62,13 +65,15 @@ def nothing(queue):
     yield
 
 
-def test_good_jobs():
-    assert run(nothing) == ([0, 0], [0, 1])
+@pytest.mark.parametrize("jobs_waiting", [0, 1, JOBS_WAITING])
+def test_good_jobs(jobs_waiting):
+    assert run(nothing, jobs_waiting) == ([0, 0], [0, 1])
 
 
+@pytest.mark.parametrize("jobs_waiting", [0, 1, JOBS_WAITING])
 @pytest.mark.parametrize("name", PROTECTED)
-def test_a_field_that_has_changed_is_found(name):
-    assert run(inverted(name)) == ([1, 0], [0, 1])
+def test_a_field_that_has_changed_is_found(name, jobs_waiting):
+    assert run(inverted(name), jobs_waiting) == ([1, 0], [0, 1])
 
 
 def test_a_job_that_is_gone_ends_damaged_and_the_next_one_runs():

@@ -32,6 +32,7 @@ CONFIGS = {
     "all_balanced_eps": dict(size="balanced", eps=True),
     "without_masks": dict(ops="softmax", size="balanced", masks=False),
 }
+JOBS_WAITING = {"softmax_area": 0, "softmax_balanced": 1}
 
 
 def config_of(name):
@@ -46,7 +47,7 @@ def seed_of(*case):
 
 @functools.cache
 def peripheral_dut(name):
-    peripheral = LiteNormPeripheral(config_of(name), bus_timeout=500)
+    peripheral = LiteNormPeripheral(config_of(name), bus_timeout=500, jobs_waiting=JOBS_WAITING.get(name, 4))
     memory = Memory(BASE, SIZE)
     dut = CsrDut(peripheral, outputs={"irq": peripheral.ev.irq}, memory=memory, name=f"litenorm_{name}",
                  buses={"read": peripheral.read_bus, "write": peripheral.write_bus})
@@ -78,6 +79,30 @@ def test_jobs_of_the_peripheral(name):
         assert run_job(dut, job) == Status.OK
         assert np.array_equal(job.output(memory), job.expected(config))
         assert set(memory.changed(before)) <= set(job.output_bytes())
+
+
+@pytest.mark.parametrize("name", ["softmax_area", "softmax_balanced", "softmax_wide"])
+def test_as_many_jobs_wait_as_there_are_places(name):
+    """The next start is rejected, what waits is the same job, and each has its result."""
+    (dut, memory), rng = peripheral_dut(name), np.random.default_rng(seed_of("places", name))
+    job = random_job(rng, config_of(name), memory, shape=(2, 40))
+    job.store(memory)
+    places = 1 + JOBS_WAITING.get(name, 4)
+    ended = dut.read_fields("status")["ended"]
+    for _ in range(places):
+        assert not dut.read_fields("status")["full"]
+        start(dut, job)
+        dut.clock(2)
+    start(dut, job)
+    dut.clock(2)
+    status = dut.read_fields("status")
+    assert status["full"] and status["rejected"] and status["busy"]
+    while dut.read_fields("status")["busy"]:
+        dut.clock(1000)
+    status = dut.read_fields("status")
+    assert status["ended"] == (ended + places) % 256 and status["code"] == Status.OK
+    dut.write("ev_pending", 3)
+    assert np.array_equal(job.output(memory), job.expected(config_of(name)))
 
 
 def test_what_is_not_built_is_refused_by_the_peripheral():

@@ -76,12 +76,15 @@ def identification(board, config):
     return f"{text}: {','.join(config.ops)}, {kind}, rows to {config.max_length}"
 
 
-def add_core(soc, config):
-    """Attach the core, unless config is None: native ports of LiteDRAM where the SoC has them and no L2 cache."""
+def add_core(soc, config, **options):
+    """Attach the core, unless config is None: native ports of LiteDRAM where the SoC has them and no L2 cache.
+
+    options   of `add_litenorm`
+    """
     if config is not None:
         from litenorm.soc import add_litenorm
 
-        add_litenorm(soc, name="litenorm", config=config)
+        add_litenorm(soc, name="litenorm", config=config, **options)
 
 
 def run(target, args, make_soc, loader):

@@ -5,8 +5,9 @@
 
     python -m litenorm.soc.targets.tang_nano_9k --build --load
 
-BIOS, stack and main memory lie in block RAM. The core is the serial back end, softmax alone, which leaves room for the
-CPU in 8640 LUTs.
+BIOS, stack and main memory lie in block RAM. The CPU has no caches and no multiplier, the core is the smallest serial
+one, softmax alone, and no job waits while another runs: so both fit in 8640 LUTs. Main memory is too small for the
+firmware of this project; what fits is a program of your own with the driver.
 """
 
 import sys
@@ -22,7 +23,7 @@ from litenorm.accel import LiteNormConfig
 from litenorm.soc.targets import common
 
 SYS_CLK_FREQ = 27e6  # Hz
-CORE = LiteNormConfig(backend="serial", size="balanced", ops="softmax", max_length=256)
+CORE = LiteNormConfig(backend="serial", size="area", ops="softmax", max_length=128)
 SRAM_SIZE = 0x2000      # bytes: the stack; half of it would take as many block RAMs
 MAIN_RAM_SIZE = 0x2000  # bytes
 
@@ -63,7 +64,7 @@ class _CRG(LiteXModule):
 # BaseSoC ------------------------------------------------------------------------------------------
 
 class BaseSoC(SoCCore):
-    """VexRiscv `lite`, UART, timer, block RAM and the core. config: LiteNormConfig; None: without the core."""
+    """VexRiscv `minimal`, UART, timer, block RAM and the core. config: LiteNormConfig; None: without the core."""
     def __init__(self, toolchain="apicula", sys_clk_freq=SYS_CLK_FREQ, config=CORE, **kwargs):
         platform = Platform(toolchain=toolchain)
 
@@ -71,13 +72,13 @@ class BaseSoC(SoCCore):
         self.crg = _CRG(platform, sys_clk_freq)
 
         # SoCCore ----------------------------------------------------------------------------------
-        small = dict(cpu_type="vexriscv", cpu_variant="lite", integrated_sram_size=SRAM_SIZE,
+        small = dict(cpu_type="vexriscv", cpu_variant="minimal", integrated_sram_size=SRAM_SIZE,
                      integrated_main_ram_size=MAIN_RAM_SIZE)
         options = common.soc_options("Tang Nano 9K", config, small | kwargs)
         SoCCore.__init__(self, platform, sys_clk_freq, **options)
 
         # LiteNorm ---------------------------------------------------------------------------------
-        common.add_core(self, config)
+        common.add_core(self, config, jobs_waiting=0)
 
 # Build --------------------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ def main():
     parser = common.parser(Platform, "LiteX SoC with LiteNorm on Tang Nano 9K.", SYS_CLK_FREQ,
                            "tang_nano_9k", CORE)
     # Without the wide multiplexers the same logic takes a seventh fewer LUTs.
-    parser.set_defaults(cpu_variant="lite", integrated_sram_size=SRAM_SIZE, integrated_main_ram_size=MAIN_RAM_SIZE,
+    parser.set_defaults(cpu_variant="minimal", integrated_sram_size=SRAM_SIZE, integrated_main_ram_size=MAIN_RAM_SIZE,
                         bios_console="lite", bios_lto=True, yosys_nowidelut=True)
     args = parser.parse_args()
     return common.run(parser, args, lambda config: BaseSoC(
