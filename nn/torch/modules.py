@@ -114,7 +114,9 @@ class LiteNormSoftmax(nn.Module):
             return p
         if mask is not None:
             x = x.masked_fill(~mask, torch.finfo(x.dtype).min)
-        soft = torch.softmax(x.clamp(min=torch.finfo(x.dtype).min), self.dim)    # a row of -inf has no gradient of NaN
+        x = x.clamp(min=torch.finfo(x.dtype).min)       # the gradient of a row of -inf would be NaN
+        # Not torch.softmax, which means this module inside of a swapped model.
+        soft = (x - x.logsumexp(self.dim, keepdim=True)).exp()
         return p + (soft - soft.detach())
 
     def _levels(self, x, mask, dtype):

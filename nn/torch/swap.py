@@ -37,6 +37,8 @@ class Swapped:
     places: list = field(default_factory=list)
     calls: int = 0
     calibrating: bool = False
+    softmax: LiteNormSoftmax | None = None      # of the calls that have no place of their own
+    too_long: str = "error"
 
 
 def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", max_length=1024, attention=True, norms=True,
@@ -59,7 +61,7 @@ def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", max_length=1024,
         raise ValueError("the model is swapped already; good: a model as it was loaded")
     softmax = LiteNormSoftmax(fmt=fmt, inputs=inputs, max_length=max_length)
     wrap.input_codes(norm_inputs)
-    done = Swapped()
+    done = Swapped(softmax=softmax, too_long=too_long)
     replaced = []
     for parent_name, parent in list(model.named_modules()):
         for name, child in list(parent.named_children()):
@@ -78,7 +80,7 @@ def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", max_length=1024,
         setattr(parent, name, new)
     if attention:
         _set_attention(model, done)
-        _intercept(model, softmax, done, too_long)
+        _intercept(model, done)
     object.__setattr__(model, "litenorm", done)
     return done
 
@@ -188,25 +190,37 @@ def _set_attention(model, done):
         done.left["attention implementation"] = f"{used}, now {model.config._attn_implementation}"
 
 
-def _intercept(model, softmax, done, too_long):
-    """Run model.forward inside of a `_Mode` from now on."""
-    forward = model.forward
+def _run(done, forward, *args, **kwargs):
+    done.calls = 0
+    with _Mode(done):
+        return forward(*args, **kwargs)
 
-    @functools.wraps(forward)   # Hugging Face reads its signature
-    def swapped(*args, **kwargs):
-        done.calls = 0
-        with _Mode(softmax, done, too_long):
-            return forward(*args, **kwargs)
 
-    model.forward = swapped
+def _intercept(model, done):
+    """Run model.forward inside of a `_Mode` from now on.
+
+    The forward is that of a subclass, which finds what it needs in `self`: a copy of the model runs on its own weights.
+    """
+    if "forward" in model.__dict__:     # somebody else has replaced it for this one object
+        model.forward = functools.wraps(model.forward)(functools.partial(_run, done, model.forward))
+        return
+    kind = type(model)
+
+    @functools.wraps(kind.forward)   # Hugging Face reads its signature
+    def forward(self, *args, **kwargs):
+        return _run(self.litenorm, functools.partial(kind.forward, self), *args, **kwargs)
+
+    names = {"forward": forward, "__doc__": kind.__doc__, "__module__": kind.__module__,
+             "__qualname__": kind.__qualname__}
+    model.__class__ = type(kind.__name__, (kind,), names)
 
 
 class _Mode(TorchFunctionMode):
     """Answers softmax and scaled_dot_product_attention with LiteNorm's."""
 
-    def __init__(self, softmax, done, too_long):
+    def __init__(self, done):
         super().__init__()
-        self.softmax, self.done, self.too_long = softmax, done, too_long
+        self.softmax, self.done, self.too_long = done.softmax, done, done.too_long
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

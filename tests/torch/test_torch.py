@@ -5,6 +5,8 @@
 Not part of `make test`, because of PyTorch's size: `make test-torch`.
 """
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -309,6 +311,17 @@ def test_calibration_gives_each_place_one_scale():
     assert len(done.places) == 2 and all(p.scale is not None for p in done.places)
     assert all(m.scale is not None and m.affine is not None for m in norms)
     assert 0 < (fixed - dynamic).abs().max() < 0.02 * dynamic.abs().max()
+
+
+def test_a_copy_of_a_swapped_model_has_its_own_weights():
+    torch.manual_seed(SEED)
+    net, x = Attention(), torch.randn(2, 9, 16)
+    swap(net)
+    twin = copy.deepcopy(net)
+    with torch.no_grad():
+        assert torch.equal(twin(x), net(x)) and twin.litenorm.calls == 1
+        net.qkv.weight.zero_()
+        assert not torch.equal(twin(x), net(x))
 
 
 def test_multihead_attention_of_torch():
