@@ -15,12 +15,13 @@ export OPENBLAS_NUM_THREADS
 
 BOARD ?= ulx3s-45f
 
-.PHONY: help demo generate bitstream boards bench compare eval test lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-bench setup-eval clean
+.PHONY: help demo generate bitstream boards bench compare eval test test-torch lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-torch setup-bench setup-eval clean
 
 help:
 	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
 	@echo "make generate  let a small GPT write text on the simulated SoC, softmax and LayerNorm on the core"
 	@echo "make test      run all tests"
+	@echo "make test-torch run the tests of litenorm.nn.torch; installs PyTorch, ExecuTorch and transformers"
 	@echo "make lint      run ruff"
 	@echo "make bench     run all benchmarks (area, FPGA, throughput, speed-up, simulation); writes docs/bench.md and its plots"
 	@echo "make bitstream build the bitstream of a board, BOARD=$(BOARD) unless given; .venv/bin/litenorm build --help lists them"
@@ -70,6 +71,9 @@ bench: setup-bench
 test: setup-test
 	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal
 
+test-torch: setup-torch
+	@$(PYTHON) -m pytest tests/torch
+
 dma-soak: setup-test
 	@$(PYTHON) -m litenorm.sim.dma_soak $(ARGS)
 
@@ -102,6 +106,9 @@ setup-formal:
 
 setup-eval:
 	@.ci/setup eval
+
+setup-torch:
+	@.ci/setup torch
 
 setup-bench:
 	@.ci/setup bench

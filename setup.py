@@ -67,6 +67,10 @@ setup(
         "formal": requirements("requirements-formal.txt"),
         "fpga": requirements("requirements-fpga.txt"),
         "eval": requirements("requirements-eval.txt"),
+        # litenorm.nn.torch: modules and swap for PyTorch.
+        "torch": requirements("requirements-torch.txt"),
+        # litenorm.nn.onnx and `litenorm onnx-swap`: reads and writes the models; any ONNX runtime runs them.
+        "onnx": [line for line in requirements("requirements-test.txt") if line.startswith("onnx>")],
         # Training of the small GPT, and comparison of a checkpoint with its own framework.
         "models": ["torch>=2.13.0"],
     },

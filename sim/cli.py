@@ -19,7 +19,7 @@ from pathlib import Path
 from litenorm.bench import command as bench_command
 from litenorm.fpga import command as build_command
 from litenorm.nn.eval import command as eval_command
-from litenorm.sim import generate_command, serial_command
+from litenorm.sim import generate_command, onnx_command, serial_command
 from litenorm.sim.errors import SimulationError
 from litenorm.soc.options import CPU_VARIANTS
 
@@ -227,6 +227,7 @@ def make_parser():
     bench_command.add_parser(commands)
     eval_command.add_parser(commands)
     serial_command.add_parsers(commands)
+    onnx_command.add_parser(commands)
     verilog = commands.add_parser("verilog", help="write the Verilog of the core", add_help=False)
     verilog.set_defaults(run=run_verilog)
     return parser
