@@ -116,7 +116,7 @@ def main(argv=None):
                                      epilog="example: python -m litenorm.bench.boards --boards ulx3s-45f --seeds 3")
     parser.add_argument("--boards", nargs="+", default=DEFAULT, metavar="B", help=f"default: {' '.join(DEFAULT)}")
     parser.add_argument("--seeds", type=int, metavar="N",
-                        help="seeds of each bitstream, the best is kept (default: up to 3, the first that meets all clocks)")
+                        help="seeds of each bitstream (default: up to 3, the first that meets all clocks)")
     parser.add_argument("--built", action="store_true", help="build nothing: only the bitstreams that are there")
     parser.add_argument("--output", metavar="FILE", help="write the page to this file")
     args = parser.parse_args(argv)
