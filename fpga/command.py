@@ -46,7 +46,8 @@ def add_parser(commands):
     core.add_argument("--size", metavar="S", help="of the serial back end: area or balanced")
     core.add_argument("--sys-clk-freq", type=float, metavar="HZ", help="clock of the SoC")
     how = parser.add_argument_group("place and route")
-    how.add_argument("--seeds", type=int, default=1, metavar="N", help="try N seeds, keep the best (default: 1)")
+    how.add_argument("--seeds", type=int, metavar="N",
+                     help="try N seeds, keep the best (default: up to 3, the first that meets all clocks)")
     how.add_argument("--timing-allow-fail", action="store_true",
                      help="make a bitstream even when a clock is slower than it has to be")
     how.add_argument("--output-dir", type=Path, metavar="DIR", help="default: build/boards/BOARD")
@@ -70,7 +71,7 @@ def run(args):
     from litenorm.sim.progress import observe
 
     chosen = board(args.board)
-    if args.seeds < 1:
+    if args.seeds is not None and args.seeds < 1:
         raise ValueError(f"--seeds is {args.seeds}; good: 1 or more")
     if args.json is not None:
         check_output(args.json, "a JSON file")
@@ -79,8 +80,9 @@ def run(args):
     folder = flow.default_folder(chosen, args.with_litenorm) if args.output_dir is None else args.output_dir.resolve()
     built = None
     if args.build or not args.load:
+        seeds = None if args.seeds is None else range(1, args.seeds + 1)
         with observe() as observer:
-            built = flow.build(chosen, script_arguments(args), folder, observer.stage, range(1, args.seeds + 1),
+            built = flow.build(chosen, script_arguments(args), folder, observer.stage, seeds,
                                args.timing_allow_fail, bitstream=args.build)
         show(chosen, built)
         if args.json is not None and built.placed is not None:

@@ -41,6 +41,7 @@ PARTS = (
 )
 # Files that nextpnr writes, by the options before their names.
 WRITTEN = ("--textcfg", "--write", "--report")
+SEEDS = (1, 2, 3)  # when nothing is said: a placement in a few misses a clock that the others meet
 LOADER_HELP = "openFPGALoader was not found: install the Debian package openfpgaloader, or put it on the PATH"
 
 
@@ -197,8 +198,11 @@ def place(project, folder, seed, frequency, stage):
     return report.read(written.read_text(), project.family, frequency)
 
 
-def place_best(project, folder, seeds, frequency, stage):
-    """The best of the seeds: (seed, Placed, tried); its files are those in the gateware's folder."""
+def place_best(project, folder, seeds, frequency, stage, until_met=False):
+    """The best of the seeds: (seed, Placed, tried); its files are those in the gateware's folder.
+
+    until_met  no more seeds are tried when one meets all clocks
+    """
     tried, best = [], None
     kept = folder / "best"
     shutil.rmtree(kept, ignore_errors=True)
@@ -214,6 +218,8 @@ def place_best(project, folder, seeds, frequency, stage):
             best = seed, placed
             for name in written:
                 (project.gateware / name).replace(kept / name)
+        if until_met and placed.met:
+            break
     for name in written:
         (kept / name).replace(project.gateware / name)
     kept.rmdir()
@@ -231,12 +237,12 @@ def pack(project, folder, stage):
 
 # Build and load -----------------------------------------------------------------------------------------------------
 
-def build(board, arguments, folder, stage, seeds=(1,), timing_allow_fail=False, bitstream=True):
+def build(board, arguments, folder, stage, seeds=None, timing_allow_fail=False, bitstream=True):
     """Build a board's SoC in `folder`; returns a Built.
 
     arguments  of the target script, behind the board's own
     stage      stage(text) is told what goes on
-    seeds      of nextpnr; the best one's result is kept
+    seeds      of nextpnr; the best one's result is kept. None: SEEDS in turn, until one meets all clocks
     timing_allow_fail  make a bitstream even when a clock is too slow; else report.TimingNotMet, and none is left
     bitstream  False: only the project is written (Verilog, constraints, BIOS, build script)
 
@@ -256,13 +262,14 @@ def build(board, arguments, folder, stage, seeds=(1,), timing_allow_fail=False, 
             return Built(folder)
         if board.vendor:
             return _build_with_vendor(board, folder, stage)
-        return _build(project, folder, stage, tuple(seeds), timing_allow_fail)
+        until_met = seeds is None
+        return _build(project, folder, stage, tuple(SEEDS if until_met else seeds), until_met, timing_allow_fail)
 
 
-def _build(project, folder, stage, seeds, timing_allow_fail):
+def _build(project, folder, stage, seeds, until_met, timing_allow_fail):
     constants = json.loads((folder / "soc.json").read_text())["constants"]
     frequency = constants["config_clock_frequency"] / 1e6
-    key = project.key(seeds, frequency)
+    key = project.key(seeds, frequency, until_met)
     result = folder / "result.json"
     if kept := earlier(folder, key):
         if not kept.placed.met and not timing_allow_fail:
@@ -271,7 +278,7 @@ def _build(project, folder, stage, seeds, timing_allow_fail):
     for path in (project.bitstream, result):
         path.unlink(missing_ok=True)
     synthesize(project, folder, stage)
-    seed, placed, tried = place_best(project, folder, seeds, frequency, stage)
+    seed, placed, tried = place_best(project, folder, seeds, frequency, stage, until_met)
     if not timing_allow_fail:
         placed.check(_advice(seeds))
     pack(project, folder, stage)

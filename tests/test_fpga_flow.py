@@ -130,6 +130,14 @@ def test_the_best_of_the_seeds_is_packed(fake, tmp_path):
     assert [line.split()[0] for line in fake()] == ["yosys"] + 3 * ["nextpnr-ecp5"] + ["ecppack"]
 
 
+def test_without_seeds_the_first_that_meets_its_clocks_is_taken(fake, tmp_path, monkeypatch):
+    built, _ = build(tmp_path / "out", seeds=None)
+    assert built.seed == 1 and built.tried == ((1, 51.25),)
+    monkeypatch.setattr(flow, "SEEDS", (3, 2, 1))
+    built, _ = build(tmp_path / "out", seeds=None)
+    assert built.seed == 2 and built.tried == ((3, 44.125), (2, 62.5)) and built.bitstream.read_text() == "seed 2"
+
+
 def test_timing_that_is_not_met_is_an_error_and_leaves_no_bitstream(fake, tmp_path):
     with pytest.raises(TimingNotMet, match=r"reaches 44.12 MHz and needs 50.00 MHz; try --seeds 5"):
         build(tmp_path / "out", seeds=(3,))
