@@ -223,7 +223,8 @@ def test_exported_modules_give_the_same_bits_in_executorch(make, tmp_path):
         got = run_pte(module, (x,), tmp_path / "m.pte")[0]
         assert torch.equal(got, module(x))
         if isinstance(module, LiteNormSoftmax):
-            assert (got.double().sum(-1) * module.fmt.total == module.fmt.total).all()
+            codes = (got.double() * module.fmt.total).round()  # a float32 of code / 255 is not that quotient
+            assert (codes.sum(-1) == module.fmt.total).all()
 
 
 def test_an_exported_norm_with_integer_gamma(tmp_path):
