@@ -124,12 +124,12 @@ def test_help(name, tmp_path):
 
 def test_flags_reach_the_core(tmp_path):
     arguments = ["--build", "--no-compile", "--output-dir", "out", "--soc-json", "soc.json"]
-    done = run("colorlight_i5", *arguments, "--lanes", "2", "--max-length", "100", "--ops", "layernorm",
+    done = run("colorlight_i5", *arguments, "--lanes", "8", "--max-length", "100", "--ops", "layernorm",
                "--sys-clk-freq", "40e6", folder=tmp_path)
     assert done.returncode == 0, done.stdout
     soc = json.loads((tmp_path / "soc.json").read_text())
     constants = soc["constants"]
-    assert (constants["litenorm_lanes"], constants["litenorm_max_length"]) == (2, 100)
+    assert (constants["litenorm_lanes"], constants["litenorm_max_length"]) == (8, 100)
     assert constants["config_clock_frequency"] == 40_000_000
     done = run("colorlight_i5", *arguments, "--no-litenorm", folder=tmp_path)
     assert done.returncode == 0, done.stdout

@@ -30,7 +30,7 @@ class Board:
 
 
 BOARDS = {board.name: board for board in (
-    Board("ulx3s-25f", "ULX3S, ECP5 25F", "ulx3s", ("--device", "LFE5U-25F"), "SDRAM, 32 MiB", "ulx3s"),
+    Board("ulx3s-25f", "ULX3S, ECP5 25F", "ulx3s", ("--device", "LFE5U-25F", "--lanes", "2"), "SDRAM, 32 MiB", "ulx3s"),
     Board("ulx3s-45f", "ULX3S, ECP5 45F", "ulx3s", ("--device", "LFE5U-45F"), "SDRAM, 32 MiB", "ulx3s"),
     Board("ulx3s-85f", "ULX3S, ECP5 85F", "ulx3s", ("--device", "LFE5U-85F"), "SDRAM, 32 MiB", "ulx3s"),
     Board("colorlight-i5", "Colorlight i5, ECP5 25F", "colorlight_i5", (), "SDRAM, 8 MiB", "colorlight-i5"),
