@@ -144,21 +144,11 @@ def measure_sentences(folder, arithmetics=ARITHMETICS, short=SHORT_TEXTS, long=L
     ValueError when the folder holds no encoder.
     """
     progress = progress or NoProgress()
-    model = load_checkpoint(folder)
-    if model.head is not None:
-        raise ValueError(f"{folder} holds {model.name}, which is no sentence encoder; good: a BERT-family checkpoint")
+    model = load_encoder(folder)
     size = min(LONG_TOKENS, model.max_tokens)
     first = pools_first_token(folder)
-    calibration = [np.array([tokens[:size]]) for tokens in map(model.encode, text("sentences.txt").splitlines())]
-    calibration += pieces(model, text("calibration.txt"), size)
-    held_out = text("held_out.txt")
-    low, high = SHORT_CHARACTERS
-    verses = [line for line in held_out.splitlines() if low <= len(line) <= high]
-    encoded = [np.array([model.encode(verses[i])[:size]]) for i in spread(len(verses), short)]
-    whole = pieces(model, held_out, size)
-    whole = [whole[i] for i in spread(len(whole), long)]
-    if len(encoded) < 3 or len(whole) < 3:
-        raise ValueError(f"texts are {len(encoded)} short and {len(whole)} long ones; good: 3 or more of each")
+    calibration = calibration_texts(model, size)
+    encoded, whole = evaluation_texts(model, size, short, long)
     model, scales = prepared(model, calibration, progress)
     results, reference = [], {}
     for arithmetic in arithmetics:
@@ -180,6 +170,36 @@ def measure_sentences(folder, arithmetics=ARITHMETICS, short=SHORT_TEXTS, long=L
              "calibration_texts": len(calibration), "calibration_tokens": int(sum(t.size for t in calibration)),
              "tokens": int(sum(tokens.size for tokens in (*encoded, *whole)))}
     return Part("sentences", model.name, facts, results)
+
+
+def load_encoder(folder):
+    """The Checkpoint in `folder`. ValueError when it is none, or no encoder."""
+    model = load_checkpoint(folder)
+    if model.head is not None:
+        raise ValueError(f"{folder} holds {model.name}, which is no sentence encoder; good: a BERT-family checkpoint")
+    return model
+
+
+def calibration_texts(model, size):
+    """Token numbers [1, n] each, n up to `size`: the project's sentences, and pieces of calibration.txt."""
+    sentences = [np.array([tokens[:size]]) for tokens in map(model.encode, text("sentences.txt").splitlines())]
+    return sentences + pieces(model, text("calibration.txt"), size)
+
+
+def evaluation_texts(model, size, short, long):
+    """(`short` verses, `long` pieces of `size` tokens) of held_out.txt, evenly spread: token numbers [1, n] each.
+
+    ValueError when there are fewer than 3 of one kind.
+    """
+    held_out = text("held_out.txt")
+    low, high = SHORT_CHARACTERS
+    verses = [line for line in held_out.splitlines() if low <= len(line) <= high]
+    encoded = [np.array([model.encode(verses[i])[:size]]) for i in spread(len(verses), short)]
+    whole = pieces(model, held_out, size)
+    whole = [whole[i] for i in spread(len(whole), long)]
+    if len(encoded) < 3 or len(whole) < 3:
+        raise ValueError(f"texts are {len(encoded)} short and {len(whole)} long ones; good: 3 or more of each")
+    return encoded, whole
 
 
 def pieces(model, content, size):
