@@ -39,7 +39,7 @@ def add_parser(commands):
     parser.add_argument("--windows", type=int, metavar="N", help="windows of text for the GPT (default: 512 of 1616)")
     parser.add_argument("--texts", type=int, nargs=2, metavar=("SHORT", "LONG"),
                         help="texts for the sentence encoder (default: 128 24)")
-    parser.add_argument("--images", type=int, metavar="N", help="handwritten digits (default: 1000, all)")
+    parser.add_argument("--images", type=int, metavar="N", help="handwritten digits (default: 1797, all)")
     parser.add_argument("--join", type=Path, nargs="+", metavar="F.json",
                         help="measure nothing: tables and plot of what earlier runs wrote with --json")
     parser.add_argument("--json", type=Path, metavar="F", help="write the results to this file")

@@ -17,12 +17,12 @@ from litenorm.nn.eval.arithmetic import ARITHMETICS, Runner
 from litenorm.nn.eval.forward import calibrate, hidden, logits
 from litenorm.nn.workload import DATA
 
-WINDOWS, IMAGES = 512, 1000         # evaluated unless the user says otherwise
+WINDOWS, IMAGES = 512, 1797         # evaluated unless the user says otherwise
 SHORT_TEXTS, LONG_TEXTS = 128, 24
 LONG_TOKENS = 512
 SHORT_CHARACTERS = (40, 200)        # of a verse that counts as a short text
 BATCH = 32                          # windows or images at a time
-CALIBRATION_IMAGES = 128            # of those that the classifier was trained on
+CALIBRATION_IMAGES = 128            # of those that a classifier was trained on
 TOP = 5
 
 
@@ -238,32 +238,57 @@ def rank_correlation(a, b):
 # Digits ------------------------------------------------------------------------------------------------------------
 
 
-def measure_digits(arithmetics=ARITHMETICS, images=IMAGES, progress=None, data=None):
-    """Accuracy of the digits' classifier.
+def measure_digits(arithmetics=ARITHMETICS, images=IMAGES, seeds=digits.SEEDS, progress=None, data=None):
+    """Accuracy of the digits' classifiers, cross-validated: those that classify an image were not trained on it.
 
-    images  of the evaluation part, evenly spread
+    images  of all, evenly spread
+    seeds   one classifier of each fold for each
     data    (images, labels) of load_digits; None: scikit-learn's
     """
     progress = progress or NoProgress()
-    model, data = digits.load_digits_model(), data or digits.load_digits()
-    training, _ = digits.training_part(*data)
-    pixels, labels = digits.evaluation_part(*data)
+    pixels, labels = data or digits.load_digits()
     chosen = spread(len(labels), images)
-    pixels, labels = pixels[chosen], labels[chosen]
-    calibration = training[spread(len(training), CALIBRATION_IMAGES)]
-    model, scales = prepared(model, [calibration], progress)
-    results, reference = [], None
-    for arithmetic in arithmetics:
-        progress.start(f"digits, {arithmetic.label}", -(-len(pixels) // BATCH))
-        runner, values = Runner(arithmetic, scales), []
-        for i in range(0, len(pixels), BATCH):
-            values.append(logits(model, pixels[i : i + BATCH], runner))
-            progress.step()
-        best = np.argsort(-np.concatenate(values), axis=-1, kind="stable")[:, :TOP]
-        correct = int((best[:, 0] == labels).sum())
-        reference = reference or (correct, best)
-        results.append({"arithmetic": arithmetic.name, "accuracy_percent": 100 * correct / len(labels),
-                        "accuracy_points": 100 * (correct - reference[0]) / len(labels),
-                        **prediction_change(best, reference[1]), **runner.sums()})
-    return Part("digits", model.name, {"images": len(pixels), "calibration_images": len(calibration),
-                                       "training_images": len(training)}, results)
+    right, best, sums = ([[] for _ in arithmetics] for _ in range(3))   # of each arithmetic: a list over classifiers
+    for seed in seeds:
+        for fold in digits.FOLDS:
+            training, evaluation = digits.split(fold)
+            test = np.intersect1d(chosen, np.arange(len(labels))[evaluation])
+            calibration = pixels[training]
+            calibration = calibration[spread(len(calibration), CALIBRATION_IMAGES)]
+            model, scales = prepared(digits.load_digits_model(fold, seed), [calibration], progress)
+            for i, arithmetic in enumerate(arithmetics):
+                progress.start(f"{model.name} {fold + 1}/{len(digits.FOLDS)}, seed {seed}, {arithmetic.label}",
+                               -(-len(test) // BATCH))
+                runner, values = Runner(arithmetic, scales), []
+                for start in range(0, len(test), BATCH):
+                    values.append(logits(model, pixels[test[start : start + BATCH]], runner))
+                    progress.step()
+                top = np.argsort(-np.concatenate(values), axis=-1, kind="stable")[:, :TOP]
+                best[i].append(top)
+                right[i].append(top[:, 0] == labels[test])
+                sums[i].append(runner.sums())
+    results = []
+    for i, arithmetic in enumerate(arithmetics):
+        results.append({"arithmetic": arithmetic.name,
+                        **accuracy_change(*(np.concatenate(r).reshape(len(seeds), -1) for r in (right[i], right[0]))),
+                        **prediction_change(np.concatenate(best[i]), np.concatenate(best[0])), **merge_sums(sums[i])})
+    return Part("digits", model.name, {"images": len(chosen), "classifiers": len(seeds) * len(digits.FOLDS),
+                                       "classifications": len(chosen) * len(seeds),
+                                       "calibration_images": CALIBRATION_IMAGES}, results)
+
+
+def accuracy_change(right, reference):
+    """Accuracy, its change in points, and the change's standard error; both bool [seeds, images].
+
+    Classifications of one image are related: the error is that of the images' mean differences.
+    """
+    difference = (right.astype(np.float64) - reference).mean(axis=0)
+    return {"accuracy_percent": float(100 * right.mean()), "accuracy_points": float(100 * difference.mean()),
+            "accuracy_points_error": float(100 * difference.std(ddof=1) / np.sqrt(len(difference)))}
+
+
+def merge_sums(found):
+    """The Runner.sums() of several models as one."""
+    if not found[0]:
+        return {}
+    return {key: (max if key == "max_sum_error" else sum)(sums[key] for sums in found) for key in found[0]}
