@@ -111,12 +111,14 @@ class Report:
         for path in paths:
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
-                parts += [Part(name, found[name]["model"], found[name]["facts"], found[name]["results"],
-                               found[name]["command"]) for name in TABLES if name in found]
+                own = [Part(name, found[name]["model"], found[name]["facts"], found[name]["results"],
+                            found[name]["command"]) for name in TABLES if name in found]
+                cls(own).markdown(None)     # another version may have written it, with other keys
             except (KeyError, TypeError, ValueError):
-                parts = []
-            if not parts:
-                raise ValueError(f"{path} is not a JSON file of litenorm eval")
+                own = []
+            if not own:
+                raise ValueError(f"{path} is not a JSON file of litenorm eval; good: what this version wrote with --json")
+            parts += own
         return cls(parts)
 
     def tables(self):
