@@ -114,10 +114,12 @@ class Report:
                 own = [Part(name, found[name]["model"], found[name]["facts"], found[name]["results"],
                             found[name]["command"]) for name in TABLES if name in found]
                 cls(own).markdown(None)     # another version may have written it, with other keys
+            except FileNotFoundError:
+                raise ValueError(f"{path} does not exist; good: a JSON file of litenorm eval") from None
             except (KeyError, TypeError, ValueError):
                 own = []
             if not own:
-                raise ValueError(f"{path} is not a JSON file of litenorm eval; good: what this version wrote with --json")
+                raise ValueError(f"{path} is not a JSON file of litenorm eval; good: what this version's --json wrote")
             parts += own
         return cls(parts)
 
