@@ -105,7 +105,7 @@ def run(args):
     if args.no_accel and args.path not in (None, "cpu"):
         raise ValueError(f"--path {args.path} needs the core; good: --path cpu with --no-accel")
     prompt = PROMPT if args.prompt is None else args.prompt
-    checkpoint = reference.load_checkpoint(args.checkpoint or reference.DATA)
+    checkpoint = reference.load_checkpoint(reference.DATA if args.checkpoint is None else args.checkpoint)
     reference.check_request(checkpoint, prompt, args.tokens, sampler, config)    # before the quantizer's seconds
     with observe(args.quiet, TextObserver) as observer:
         observer.stage("quantizing the model")
