@@ -27,18 +27,10 @@ static void stop(struct step *step, unsigned operation)
 	step->gpt->report.cycles[operation] += (uint32_t)(step->gpt->cycles() - step->started);
 }
 
-/*
- * One row needs no panels: vector.h multiplies it as it is. The custom instructions, where the CPU has them, make a whole
- * tile in the time of one of its rows.
- */
+/* One row needs no panels: vector.h multiplies it as it is. */
 static int is_vector(const struct step *step)
 {
-#ifdef CFU_INT8
-	(void)step;
-	return 0;
-#else
 	return step->rows == 1;
-#endif
 }
 
 /* x is packed once for the products that follow. */

@@ -8,6 +8,8 @@
 
 #include "vector.h"
 
+#ifndef CFU_INT8
+
 /* 4 products of depth k: what is loaded for the next depth stands between a product and its addition. */
 #define VECTOR_STEP(k)                                                                                                \
 	do {                                                                                                          \
@@ -61,3 +63,5 @@ DEFINE_VECTOR(multiply_u16, uint16_t)
 
 DEFINE_PRODUCT(vector_product_s8, multiply_s8, int8_t)
 DEFINE_PRODUCT(vector_product_u16, multiply_u16, uint16_t)
+
+#endif

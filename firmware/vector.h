@@ -6,7 +6,8 @@
  * Products of one row with the panels of kernels.h: text generation has one new row at a time, of which a tile of 4 x 4
  * would compute four.
  *
- * Portable C99, no state. The results are those of the tiles, bit for bit.
+ * Portable C99, no state, or the custom instructions of cfu.h (kernels_cfu.c) where the CPU has them. The results are
+ * those of the tiles, bit for bit.
  */
 
 #ifndef LITENORM_VECTOR_H

@@ -131,10 +131,8 @@ def test_random_sequences_find_each_planted_fault():
 
 
 def test_the_model_in_c_is_the_same(tmp_path):
-    (tmp_path / "generated").mkdir()
-    text = "".join(f"#define {name} {value}\n" for name, value in m.constants().items())
-    (tmp_path / "generated/soc.h").write_text(text)
-    library = host.build(tmp_path, ("cfu_model.c",), flags=("-fsanitize=undefined", "-fno-sanitize-recover=all"))
+    m.write_header(tmp_path)
+    library = host.build(tmp_path, ("cfu_model.c",), flags=host.SANITIZED)
     function = library.cfu_model
     function.argtypes, function.restype = [ctypes.c_void_p, *[ctypes.c_uint32] * 4], ctypes.c_uint32
     state = np.zeros(64, np.int32)
