@@ -27,7 +27,7 @@ from litenorm.sim.runner import SimOptions
 VARIANTS = {"standard": "in C", "full+cfu": "--cfu"}      # of the CPU, and how it multiplies matrices
 NORMALIZATIONS = ("softmax", "layernorm")
 PARTS = ("layer", "text")
-TOKENS = 8
+TOKENS = 4
 
 
 def share(cycles):

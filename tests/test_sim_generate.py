@@ -132,7 +132,6 @@ def test_the_command_with_the_gpt(tmp_path, capsys):
     (["--baud", "9600"], "--baud belongs to --port"), (["--port", "x", "--no-accel"], "--no-accel is of the"),
     (["--port", "x", "--cfu"], "--cfu is of the simulated SoC; good: --port without it"),
     (["--port", "x", "--lanes", "8"], "--lanes is of the simulated SoC"),
-    (["--port", "/dev/nowhere"], "port /dev/nowhere cannot be opened: No such file or directory"),
     (["--cfu", "--cpu-variant", "lite"], "--cfu is VexRiscv's variant full+cfu, --cpu-variant is lite"),
     (["--port", "x", "--baud", "0"], "--baud is 0; good: that of the SoC's UART"),
 ])
@@ -140,6 +139,14 @@ def test_what_cannot_be_is_one_line(capsys, arguments, message):
     assert cli.main(["generate", *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and error.startswith("litenorm: error: ") and error.count("\n") == 1
+
+
+def test_a_port_that_is_not_there_is_one_line(tmp_path, capsys):
+    folder = write_gpt_checkpoint(tmp_path / "tiny")
+    assert cli.main(["generate", "--checkpoint", str(folder), "--port", "/dev/nowhere", "--prompt", "a", "--tokens",
+                     "1"]) == 1
+    assert capsys.readouterr().err == ("litenorm: error: port /dev/nowhere cannot be opened: No such file or "
+                                       "directory\n")
 
 
 @pytest.mark.parametrize("arguments, sampler", [
