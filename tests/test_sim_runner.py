@@ -16,6 +16,7 @@ import pytest
 from litenorm.sim import build, cache, cli
 from litenorm.sim.errors import BuildError, MissingTool, ProtocolError, SimulationError, WallTimeout, Watchdog
 from litenorm.sim.runner import MAX_CONSOLE, Observer, SimOptions, main_ram, run_soc
+from litenorm.sim.soc_arguments import cpu_variant
 from litenorm.soc.options import IMAGE_OFFSET
 
 PROLOGUE = """\
@@ -91,7 +92,8 @@ def test_other_cpu_variants(tmp_path, variant):
     (["--cfu", "--cpu-variant", "full"], "full+cfu"), (["--cpu-variant", "full+cfu"], "full+cfu"),
 ])
 def test_flags_of_the_cpu_variant(flags, variant):
-    assert cli.cpu_variant(cli.make_parser().parse_args(["sim", *flags])) == variant
+    for command in ("sim", "generate"):
+        assert cpu_variant(cli.make_parser().parse_args([command, *flags])) == variant
 
 
 def test_longest_console_text_arrives(tmp_path):
