@@ -16,7 +16,6 @@ import pytest
 from litenorm.sim import build, cache, cli
 from litenorm.sim.errors import BuildError, MissingTool, ProtocolError, SimulationError, WallTimeout, Watchdog
 from litenorm.sim.runner import MAX_CONSOLE, Observer, SimOptions, main_ram, run_soc
-from litenorm.sim.soc_arguments import cpu_variant
 from litenorm.soc.options import IMAGE_OFFSET
 
 PROLOGUE = """\
@@ -85,15 +84,6 @@ def test_console_image_timer_and_exit_code(tmp_path):
 @pytest.mark.parametrize("variant", ["lite", "full", "imac"])
 def test_other_cpu_variants(tmp_path, variant):
     assert run_soc(options(tmp_path, ECHO, console="x.", image=bytes(8), cpu_variant=variant)).exit_code == 7
-
-
-@pytest.mark.parametrize("flags, variant", [
-    ([], "standard"), (["--cpu-variant", "imac"], "imac"), (["--cfu"], "full+cfu"),
-    (["--cfu", "--cpu-variant", "full"], "full+cfu"), (["--cpu-variant", "full+cfu"], "full+cfu"),
-])
-def test_flags_of_the_cpu_variant(flags, variant):
-    for command in ("sim", "generate"):
-        assert cpu_variant(cli.make_parser().parse_args([command, *flags])) == variant
 
 
 def test_longest_console_text_arrives(tmp_path):
