@@ -96,7 +96,7 @@ def run(args):
     if args.no_accel and args.path not in (None, "cpu"):
         raise ValueError(f"--path {args.path} needs the core; good: --path cpu with --no-accel")
     prompt = PROMPT if args.prompt is None else args.prompt
-    checkpoint = reference.load_checkpoint(args.checkpoint or reference.DATA)
+    checkpoint = reference.load_checkpoint(reference.DATA if args.checkpoint is None else args.checkpoint)
     # Before the quantizer's seconds.
     reference.check_request(checkpoint, prompt, args.tokens, sampler, soc_arguments.core_config(args))
     with observe(args.quiet, TextObserver) as observer:
