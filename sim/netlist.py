@@ -233,6 +233,8 @@ def netlist_dut(config, fault=None, harness=StreamDut, **options):
             verilog, kept["planted"] = plant(verilog, fault)
         return verilog + "\n\n" + cell_models(kept["cells"])
 
+    if harness is StreamDut:
+        options = {"optimize": False} | options    # compiling takes far longer than some thousand rows
     dut = core_dut(core_for(config), harness, edit=edit, name=top, **options)
     dut.cells, dut.planted = kept["cells"], kept.get("planted")
     return dut
