@@ -63,8 +63,8 @@ class Board:
     heard     heard(bytes) is told what the board sends, as it comes
 
     Entering connects. Raises BoardError, in one line, when the port does not exist, when nothing answers or the board
-    sends without end, when it is in its BIOS and there is no firmware to load, and when the firmware is for another SoC:
-    before it is sent, by the identifiers of both.
+    sends without end, when it is in its BIOS and there is no firmware to load, and when the firmware is for another
+    SoC: before it is sent, by the identifiers of both.
     """
 
     def __init__(self, port, baud=115200, silence=10.0, firmware=None, image=None, progress=lambda text: None,
@@ -214,8 +214,11 @@ class Board:
 
     # Commands -------------------------------------------------------------------------------------------------------
 
-    def ask(self, command, understand):
+    def ask(self, command, understand, checked=CHECKED, limit=ANSWERING):
         """understand(text of the answer, Records), after a command whose answer came whole.
+
+        checked  names of records that have to carry a check
+        limit    times of `silence` after which an answer that goes on is given up
 
         `understand` raises ValueError, LookupError, TypeError or ProtocolError for an answer that is not one: the
         command is then given again. BoardError after ATTEMPTS attempts.
@@ -223,8 +226,8 @@ class Board:
         reason = "nothing"
         for _ in range(ATTEMPTS):
             try:
-                text = self._answer(command)
-                return understand(text, protocol.parse(text, CHECKED))
+                text = self._answer(command, limit)
+                return understand(text, protocol.parse(text, checked))
             except (_Damaged, ProtocolError, ValueError, LookupError, TypeError) as error:
                 self.line_errors += 1
                 reason = str(error)
@@ -236,9 +239,9 @@ class Board:
                 self.connect()
         raise BoardError(f"no good answer to `{command}` in {ATTEMPTS} attempts, the last time: {reason}")
 
-    def _answer(self, command):
+    def _answer(self, command, limit):
         self._write(command.encode() + b"\n")
-        data, end = self._until(GREETING, BIOS_MAGIC, BIOS_PROMPT, PROMPT, limit=ANSWERING)
+        data, end = self._until(GREETING, BIOS_MAGIC, BIOS_PROMPT, PROMPT, limit=limit)
         if end in (GREETING, BIOS_MAGIC, BIOS_PROMPT):
             raise _Reset
         if end is None:
