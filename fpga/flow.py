@@ -107,8 +107,8 @@ class Project:
         for command in self.commands:
             if command[0].startswith("nextpnr"):
                 return command
-        raise BuildError(f"build_{self.name}.sh in {self.gateware} does not call nextpnr: leave out --toolchain, or run "
-                         "the target script itself")
+        raise BuildError(f"build_{self.name}.sh in {self.gateware} does not call nextpnr: leave out --toolchain, or "
+                         "run the target script itself")
 
     @property
     def family(self):
