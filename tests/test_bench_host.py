@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 import pytest
+import serial
 
 from litenorm.accel import LiteNormConfig
 from litenorm.bench import board, host
@@ -291,6 +292,21 @@ def test_files_that_are_no_whole_run_are_not_compared(tmp_path, capsys):
     files[1].write_text(json.dumps(good))
     assert cli.main(["bench", "--compare", *map(str, files)]) == 1
     assert "lacks figures" in capsys.readouterr().err
+
+
+def test_a_port_that_disappears_is_one_line():
+    with FakeBoard() as fake, host.Board(fake.path, silence=SILENCE) as connection:
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        connection.line.close()
+        connection.line = serial.Serial(os.ttyname(slave), timeout=0.05)
+        connection.name = "unplugged"
+        os.close(slave)
+        os.close(master)
+        with pytest.raises(host.BoardError, match="^port unplugged (has gone|cannot be written): [^\n]*$"):
+            connection.ask("info", lambda text, records: None)
+        with pytest.raises(host.BoardError, match="^port unplugged has gone: [^\n]*$"):
+            connection._until(b"x")
 
 
 def test_random_rows_are_those_of_the_firmware():

@@ -143,7 +143,7 @@ def test_the_linker_s_reason_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("LITENORM_BUILD", str(tmp_path / "build"))
     lines = ("/usr/bin/ld: region `main_ram' overflowed by 185344 bytes", "collect2: error: ld returned 1 exit status")
     script = "import sys; print(sys.argv[1]); sys.exit(1)"
-    with pytest.raises(BuildError, match="^linking failed: region `main_ram' overflowed by 185344 bytes .all of it in "):
+    with pytest.raises(BuildError, match="^linking failed: region `main_ram' overflowed by 185344 bytes .all of it"):
         build.run_tool("linking", [sys.executable, "-c", script, "\n".join(lines)], tmp_path)
 
 
