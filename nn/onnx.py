@@ -555,11 +555,14 @@ class _Rewriter:
 def load(path):
     """The model at `path`; ValueError when it cannot be read."""
     try:
-        return onnx.load(str(path))
+        model = onnx.load(str(path))
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; good: an ONNX model") from None
     except Exception as error:  # protobuf's DecodeError is not always importable
         raise ValueError(f"{path} cannot be read as an ONNX model: {error}") from None
+    if not model.graph.node:    # some files that are none can be read, the empty one for example
+        raise ValueError(f"{path} holds no graph; good: an ONNX model")
+    return model
 
 
 def load_scales(path):

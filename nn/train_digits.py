@@ -5,8 +5,9 @@
 The images are scikit-learn's `load_digits`: 1797 of 8 x 8 pixels with 17 grey levels, the test part of the UCI data set
 "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998). An image is a row of 64 tokens, its pixels.
 The model is a pre-norm encoder like the project's GPT without the causal mask; a linear layer reads the mean of its 64
-outputs. The first 797 images are trained on, each shifted by up to one pixel; the other 1000 are never looked at here,
-and the weights are those of the last step: nothing is chosen by what the model does on them.
+outputs. The images are cut into two parts (nn.digits.CUT), and `--fold` says which is trained on, each image shifted by
+up to one pixel. The other is never looked at here, and the weights are those of the last step: nothing is chosen by
+what the model does on it. `litenorm eval` cross-validates with classifiers of both folds.
 
 Needs PyTorch and scikit-learn (`pip install torch==2.13.0 scikit-learn==1.9.1`). The command and the result of the
 committed weights are in `nn/data/README.md`.
@@ -18,7 +19,7 @@ import math
 import sys
 from pathlib import Path
 
-from litenorm.nn.digits import CLASSES, LEVELS, MODEL_TYPE, PIXELS, SIDE, load_digits, training_part
+from litenorm.nn.digits import CLASSES, FOLDS, LEVELS, MODEL_TYPE, PIXELS, SIDE, load_digits, split, weights_file
 from litenorm.nn.train_gpt import LN_EPS, write_atomically
 
 WARM_UP = 100   # steps
@@ -89,7 +90,8 @@ def train(args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
-    images, labels = (torch.tensor(part) for part in training_part(*load_digits()))
+    training, _ = split(args.fold)
+    images, labels = (torch.tensor(values[training]) for values in load_digits())
     config = {"model_type": MODEL_TYPE, "_name_or_path": "digits", "hidden_size": args.dim,
               "num_hidden_layers": args.layers, "num_attention_heads": args.heads, "intermediate_size": 2 * args.dim,
               "hidden_act": "gelu", "layer_norm_eps": LN_EPS}
@@ -126,7 +128,7 @@ def train(args):
     folder = Path(args.work)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: p.detach().to(torch.float16).contiguous() for name, p in model.named_parameters()}
-    write_atomically(folder / "model.safetensors", lambda path: save_file(tensors, path))
+    write_atomically(weights_file(args.fold, args.seed, folder), lambda path: save_file(tensors, path))
     write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(config, indent=1) + "\n"))
     print(f"weights in {folder}")
 
@@ -137,6 +139,8 @@ def main(argv=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: python -m litenorm.nn.train_digits --epochs 5    (a short trial run)")
     parser.add_argument("--work", default="build/digits", help="folder of the weights (default %(default)s)")
+    parser.add_argument("--fold", type=int, choices=FOLDS, default=0,
+                        help="0: train on the first part, 1: on the second (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=200, help="passes over the images (default %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="images per step (default %(default)s)")
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate (default %(default)s)")

@@ -87,7 +87,8 @@ def quantize_softmax(x, inputs, mask=None, scale=None, zero_point=0):
         t = np.minimum(np.rint(np.where(valid, distance, np.float32(0)) / scales), np.float32(codes.steps))
         return codes.highest - t.astype(np.int64), scales, valid
     scales = np.full(top.shape, scale, np.float32)
-    q = np.rint(np.where(valid, x, np.float32(0)) / scales) + np.float32(zero_point)
+    with np.errstate(over="ignore"):    # above float32's largest number: infinity, which saturates as well
+        q = np.rint(np.where(valid, x, np.float32(0)) / scales) + np.float32(zero_point)
     return np.clip(q, np.float32(codes.lowest), np.float32(codes.highest)).astype(np.int64), scales, valid
 
 
@@ -113,7 +114,8 @@ def quantize_norm(x, inputs, scale=None):
     scales = np.maximum(np.abs(x).max(axis=-1, keepdims=True), LEAST_NORM) / np.float32(codes.highest)
     if scale is not None:
         scales = np.full_like(scales, scale)
-    q = np.clip(np.rint(x / scales), np.float32(codes.lowest), np.float32(codes.highest))
+    with np.errstate(over="ignore"):    # as above
+        q = np.clip(np.rint(x / scales), np.float32(codes.lowest), np.float32(codes.highest))
     return q.astype(np.int64), scales
 
 

@@ -163,19 +163,34 @@ def test_gpt_targets_in_short():
     assert found["ibert"]["perplexity_percent"] > 0.2 and found["ibert"]["wrong_sums"] > 0
 
 
-def test_digits_targets(monkeypatch):
-    """All images of the evaluation, which are in tests/data: accuracy within 0.1 point of float32's."""
+def test_digits_targets():
+    """All images, which are in tests/data, with one classifier of each fold: accuracy within 0.1 point of float32's."""
     data = np.load(DATA.parent.parent / "tests" / "data" / "digits.npz")
-    images = np.concatenate([data["calibration"], data["images"]]).astype(np.int64)
-    labels = np.concatenate([np.zeros(len(data["calibration"]), np.int64), data["labels"].astype(np.int64)])
-    monkeypatch.setattr(digits, "TRAINING", len(data["calibration"]))
-    part = measure.measure_digits(some(*(a.name for a in OURS)), data=(images, labels))
+    images, labels = (data[name].astype(np.int64) for name in ("images", "labels"))
+    part = measure.measure_digits(some(*(a.name for a in OURS)), seeds=digits.SEEDS[:1], data=(images, labels))
+    assert part.facts["images"] == part.facts["classifications"] == 1797
     assert part.results[0]["accuracy_percent"] > 92
-    assert part.facts["images"] > part.facts["calibration_images"]
     for r in part.results[1:]:
-        assert r["wrong_sums"] == 0
+        assert r["wrong_sums"] == 0 and r["softmax_rows"] == 1797 * 64 * 2 * 4
         assert r["argmax_flips_percent"] <= 0.5 and r["top5_percent"] > 98, r
     assert all(target.held for target in targets(part))
+
+
+def test_no_image_is_classified_by_what_was_trained_on_it():
+    count = np.arange(1797)
+    parts = [[set(count[part]) for part in digits.split(fold)] for fold in digits.FOLDS]
+    assert all(not training & evaluation and len(training | evaluation) == 1797 for training, evaluation in parts)
+    assert parts[0][1] | parts[1][1] == set(count)
+    assert all(digits.weights_file(fold, seed).is_file() for fold in digits.FOLDS for seed in digits.SEEDS)
+
+
+def test_accuracy_and_its_error_by_hand():
+    reference = np.array([[True, True, False, True], [True, False, False, True]])
+    change = measure.accuracy_change(np.array([[True, True, True, True], [True, False, False, False]]), reference)
+    assert change["accuracy_percent"] == 75 - 12.5 and change["accuracy_points"] == 0
+    assert change["accuracy_points_error"] == pytest.approx(100 * np.sqrt((0.5**2 + 0.5**2) / 3 / 4))
+    merged = measure.merge_sums([{"softmax_rows": 2, "max_sum_error": 0.5}, {"softmax_rows": 3, "max_sum_error": 0.1}])
+    assert merged == {"softmax_rows": 5, "max_sum_error": 0.5} and measure.merge_sums([{}, {}]) == {}
 
 
 @pytest.fixture(scope="module")

