@@ -88,6 +88,10 @@ def run(args):
             raise ValueError("--json holds the figures of a bitstream: give --build as well")
     if chosen.vendor and (args.json is not None or args.seeds is not None):
         raise ValueError(f"--json and --seeds belong to boards that nextpnr places: {chosen.name} has {chosen.vendor}")
+    if args.load and not args.build and script_arguments(args) not in ([], ["--no-litenorm"]):
+        raise ValueError("--load alone sends the bitstream that is there: give --build as well for another")
+    if args.seeds is not None and not args.build:
+        raise ValueError("--seeds belongs to a bitstream: give --build as well")
     if args.load:
         flow.check_loader()  # now, and not after the minutes of a build
     folder = flow.default_folder(chosen, args.with_litenorm) if args.output_dir is None else args.output_dir.resolve()

@@ -83,6 +83,8 @@ def test_build_and_load(builds, tmp_path):
     (["ulx3s-45f", "--load"], "has no bitstream: give --build"),
     (["ulx3s-45f", "--build", "--json", "/"], "/ is a folder: name a JSON file"),
     (["arty-a7-35", "--build", "--json", "x.json"], "--json and --seeds belong to boards that nextpnr places"),
+    (["ulx3s-45f", "--load", "--lanes", "8"], "--load alone sends the bitstream that is there: give --build"),
+    (["ulx3s-45f", "--seeds", "2"], "--seeds belongs to a bitstream: give --build as well"),
     (["ulx3s-45f", "--", "--output-dir", "out"], "--output-dir behind -- has no effect; good: give it before --"),
     (["ulx3s-45f", "--", "--csr-json=csr.json"], "--csr-json behind -- has no effect; good: soc.json in the output"),
     (["ulx3s-45f", "--", "--help"], "python -m litenorm.soc.targets.ulx3s --help lists the flags"),
