@@ -87,8 +87,10 @@ def run_tool(what, command, cwd):
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(done.stdout)
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()] or ["no output"]
-    line = next((line for line in lines if re.search(r"\berror\b|undefined reference", line, re.IGNORECASE)), lines[-1])
-    raise BuildError(f"{what} failed: {line.removeprefix('error: ')} (all of it in {log})", done.stdout)
+    wrong = re.compile(r"\berror\b|undefined reference|region \S+ overflowed", re.IGNORECASE)  # the last: the linker's
+    line = next((line for line in lines if wrong.search(line)), lines[-1])
+    line = re.sub(r"^\S*/ld: ", "", line).removeprefix("error: ")
+    raise BuildError(f"{what} failed: {line} (all of it in {log})", done.stdout)
 
 
 # SoC and libraries --------------------------------------------------------------------------------------------------

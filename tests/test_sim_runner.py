@@ -130,6 +130,15 @@ def test_compile_error_is_one_line_and_the_next_build_works(tmp_path):
     assert run_soc(good).exit_code == 7
 
 
+def test_the_linker_s_reason_is_told(tmp_path, monkeypatch):
+    """Firmware that does not fit: by how much, and not that `ld` failed."""
+    monkeypatch.setenv("LITENORM_BUILD", str(tmp_path / "build"))
+    lines = ("/usr/bin/ld: region `main_ram' overflowed by 185344 bytes", "collect2: error: ld returned 1 exit status")
+    script = "import sys; print(sys.argv[1]); sys.exit(1)"
+    with pytest.raises(BuildError, match="^linking failed: region `main_ram' overflowed by 185344 bytes .all of it"):
+        build.run_tool("linking", [sys.executable, "-c", script, "\n".join(lines)], tmp_path)
+
+
 def test_bad_crc_is_reported_with_the_log(tmp_path):
     source = PROLOGUE + """int main(void) { start();
         puts("@tensor path=cpu name=output type=s8 rows=1 cols=2\\n@hex 0 0102\\n@end crc=00000000"); finish(0); }"""

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 LiteNorm contributors
 """What the target scripts share: the settings of their SoCs, the flags of the core, build and load."""
 
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -106,7 +107,7 @@ def run(target, args, make_soc, loader):
             if not Path(bitstream).exists():
                 raise ValueError(f"{bitstream} does not exist: give --build")
             OpenFPGALoader(loader).load_bitstream(bitstream)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0

@@ -12,6 +12,7 @@
 """
 
 import os
+import subprocess
 import sys
 
 from litex.build.generic_platform import CRG, Pins, Subsignal
@@ -137,7 +138,7 @@ def main():
         print(identify(soc))
         builder = Builder(soc, **parser.builder_argdict)
         builder.build(sim_config=sim_config, interactive=not args.non_interactive, **parser.toolchain_argdict)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
