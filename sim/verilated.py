@@ -144,9 +144,10 @@ def _compile(verilog, top, ports, trace, state=(), optimize=True):
 
     def make_runtime(folder):
         names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
-        _call([*flags, "-O2", "-c", runtime_source, "-o", folder / "harness.o"])
+        level = "-O0" if trace else "-O2"   # writing the trace takes far longer than all else
+        _call([*flags, level, "-c", runtime_source, "-o", folder / "harness.o"])
         for name in names:
-            _call([*flags, "-O2", "-c", include / f"{name}.cpp", "-o", folder / f"{name}.o"])
+            _call([*flags, level, "-c", include / f"{name}.cpp", "-o", folder / f"{name}.o"])
         (folder / "prefix.h").write_text('#include "verilated.h"\n')
         if not trace:   # Precompiled, it saves a third of a second a model; g++ takes it where all flags are equal.
             _call([*flags, _LEVELS[True], "-x", "c++-header", folder / "prefix.h", "-o", folder / "prefix.h.gch"])
