@@ -15,8 +15,7 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel.config import BACKENDS, SIZES
 from litenorm.accel.constants import OPS
 from litenorm.soc.identify import identify
-
-ROM_SIZE = 0x10000  # bytes at most; LiteX cuts the ROM down to its BIOS
+from litenorm.soc.options import ROM_SIZE
 
 
 def parser(platform, description, sys_clk_freq, script, core):
