@@ -132,7 +132,8 @@ def peripheral_area(config, checked=True):
     peripheral = LiteNormPeripheral(config, with_csr=False)
     if not checked:
         engine, writer = peripheral.engine, peripheral.engine.writer
-        engine.lengths.comb += engine.lengths.damaged.eq(0)
+        engine.lengths.sync += engine.lengths.damaged.eq(0)
+        engine.held.sync += engine.held.damaged.eq(0)
         engine.pack.sync += engine.pack.damaged.eq(0)
         writer.comb += writer.damaged.eq(0), writer.settled.eq(1)
         peripheral.queue.sync += peripheral.queue.damaged.eq(0)

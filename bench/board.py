@@ -18,6 +18,7 @@ from litenorm.accel import LiteNormConfig, model
 from litenorm.accel import constants as c
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.scale import Scale
+from litenorm.accel.status import Status
 from litenorm.bench.host import BoardError
 
 LENGTHS = (16, 64, 256, 1024)
@@ -27,6 +28,8 @@ COLOURS = {"accel": "#009E73", "cpu": "#0072B2", "float": "#D55E00"}
 SCALES = {"s8": Scale(47274, 10), "s16": Scale(40000, 17)}   # of firmware/rows.c
 Q5_10 = "q5_10"
 FILE_KIND = "litenorm bench"
+# Codes with which the layer is not run at all: what it needs is not built, and those of the image (BLOCK_ERR_*).
+NOT_RUN = (-Status.BAD_OP, -Status.BAD_FORMAT, -Status.BAD_LENGTH, -100, -101, -102, -103)
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,16 @@ class Result:
     selftest: dict
     rows: list = field(default_factory=list)
     layer: dict | None = None
-    layer_note: str = ""
+    layer_note: str = ""      # why there is no layer
+    layer_error: str = ""     # with what it ended
     line_errors: int = 0
     resets: int = 0
 
     @property
     def ok(self):
         exact = not any(row["wrong_elements"] or row["wrong_sums"] for row in self.rows if row["path"] != "float")
-        return exact and self.selftest["passed"] == self.selftest["tests"] and (self.layer is None or self.layer["ok"])
+        layer = not self.layer_error and (self.layer is None or self.layer["ok"])
+        return exact and layer and self.selftest["passed"] == self.selftest["tests"]
 
     def json(self):
         """`kind`, `version`, `ok`, `soc` (board and identification of the gateware), `core` (configuration, None: the
@@ -103,8 +108,8 @@ class Result:
             console.print("transformer layer: " + ", ".join(
                 f"{self.layer['cycles'][path]['total']:,} cycles by the {LABELS[path]}" for path in ran)
                 + f"; {self.layer['mismatches']} of {self.layer['elements']} elements differ from the reference")
-        elif self.layer_note:
-            console.print(f"transformer layer: {self.layer_note}")
+        elif self.layer_error or self.layer_note:
+            console.print(f"transformer layer: {self.layer_error or self.layer_note}")
         console.print(f"selftest: {self.selftest['passed']} of {self.selftest['tests']} tests passed")
         if self.line_errors or self.resets:
             console.print(f"answers that came damaged, asked for again: {self.line_errors}; resets: {self.resets}")
@@ -228,7 +233,11 @@ def measure(board, case, config):
 
 
 def run_layer(board, workload, paths):
-    """The transformer layer of `workload`, whose image the board has: a dict of its report, or a str: why not."""
+    """The transformer layer of `workload`, whose image the board has: (dict of its report or None, note, error).
+
+    note   why it was not run: there is no image in memory, or this core is not built for it
+    error  with what it ended
+    """
     from litenorm.sim.layer import compare
     from litenorm.sim.runner import SimResult
 
@@ -237,12 +246,13 @@ def run_layer(board, workload, paths):
     def understand(text, records):
         failed = records.all("error")
         if failed:
-            return str(failed[0].get("text", "")).replace("_", " ")
+            code, why = failed[0]["code"], str(failed[0]["text"]).replace("_", " ")
+            return (None, why, "") if code in NOT_RUN else (None, "", f"error {code}: {why}")
         if workload.block.name not in text:
-            return "the image in the board's memory is another one"
+            return None, "the image in the board's memory is another one", ""
         for path in paths:
             records.one("cycles", path=path)
-        return compare(workload, stages, paths, SimResult(records, 0, 0, 0.0, text)).json()
+        return compare(workload, stages, paths, SimResult(records, 0, 0, 0.0, text)).json(), "", ""
 
     return board.ask(f"layer {'both' if len(paths) == 2 else paths[0]}", understand)
 
@@ -259,13 +269,16 @@ def run(board, lengths=LENGTHS, workload=None, simulated=False, progress=lambda 
     twin = LiteNormConfig(**size)
     core = LiteNormConfig(**size, backend="serial", size="area") if info.get("serial") else twin
     cases = plan(info, lengths)
+    if not cases:
+        raise BoardError(f"no row of {', '.join(map(str, lengths))} elements can be run: the longest of this SoC has "
+                         f"{info['max_length']}")
     for i, case in enumerate(cases):
         progress(f"{case.op} {case.input} {case.format}, N = {case.n}, {LABELS[case.path]}: {i + 1} of {len(cases)}")
         result.rows.append(measure(board, case, core if case.path == "accel" else twin))
     if workload is not None:
         progress("transformer layer")
-        layer = run_layer(board, workload, ("accel", "cpu") if info["core"] else ("cpu",))
-        result.layer, result.layer_note = (None, layer) if isinstance(layer, str) else (layer, "")
+        paths = ("accel", "cpu") if info["core"] else ("cpu",)
+        result.layer, result.layer_note, result.layer_error = run_layer(board, workload, paths)
     result.line_errors, result.resets = board.line_errors, board.resets
     return result
 
@@ -309,15 +322,25 @@ def read_json(path):
         raise ValueError(f"{path} is not JSON ({error}): name a file that litenorm bench --json wrote") from None
     if not isinstance(data, dict) or data.get("kind") != FILE_KIND:
         raise ValueError(f"{path} is not of litenorm bench: name a file that litenorm bench --json wrote")
+    try:
+        cycles = times(data)
+        whole = data["clock"] > 0 and {"soc", "ok"} <= data.keys() and min(cycles.values(), default=1) > 0 and all(
+            key[-1] in LABELS for key in cycles)
+    except (KeyError, TypeError, ZeroDivisionError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{path} lacks figures of a run: name a file as litenorm bench --json wrote it")
     return data
+
+
+def times(data):
+    """{(operation, input, format, n, path): cycles a row} of the JSON of a run."""
+    return {(row["op"], row["input"], row["format"], row["n"], row["path"]): row["cycles"] / row["rows"]
+            for row in data["rows"]}
 
 
 def compare(first, second):
     """A table of two runs, dicts of `Result.json()`: cycles and time a row of what both measured, and their ratio."""
-    def times(data):
-        return {(row["op"], row["input"], row["format"], row["n"], row["path"]): row["cycles"] / row["rows"]
-                for row in data["rows"]}
-
     a, b = times(first), times(second)
     common = [key for key in a if key in b]
     if not common:

@@ -60,12 +60,14 @@ def lengths(text):
 def run(args):
     """`litenorm bench`: returns the exit code."""
     from litenorm.bench import board
-    from litenorm.bench.host import Board, read_firmware
+    from litenorm.bench.host import MAIN_RAM, Board, read_firmware
     from litenorm.sim.cli import write_json
     from litenorm.sim.output import check_output
     from litenorm.sim.progress import observe
 
     if args.compare:
+        if args.json is not None or args.plot:
+            raise ValueError("--json and --plot belong to --port and --sim: --compare shows a table")
         board.compare(*map(board.read_json, args.compare))
         return 0
     if args.json is not None:
@@ -102,7 +104,7 @@ def run(args):
             port, name = stack.enter_context(SimulatedPort(options, observer=observer)).path, "simulation"
         from litenorm.soc.options import IMAGE_OFFSET
 
-        loaded = None if image is None else (0x4000_0000 + IMAGE_OFFSET, image)
+        loaded = None if image is None else (MAIN_RAM + IMAGE_OFFSET, image)
         with Board(port, args.baud, silence, firmware, loaded, observer.stage) as connection:
             result = board.run(connection, args.lengths or board.LENGTHS, workload, args.sim, observer.stage)
             result.port = name

@@ -170,7 +170,7 @@ def main(argv=None):
         with console.status("") as status:
             for lanes in args.lanes:
                 config = LiteNormConfig(lanes=lanes, max_length=args.max_length)
-                rows.append((f"core, {lanes} lanes", measured("core", config, seeds, 100, status)))
+                rows.append((f"core, {lanes} lane{'s' * (lanes > 1)}", measured("core", config, seeds, 100, status)))
             if not args.no_soc:
                 for name, config in (("SoC without the core", None), ("SoC with the core, 4 lanes", LiteNormConfig())):
                     rows.append((name, measured("soc", config, seeds, 80, status)))

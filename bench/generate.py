@@ -2,6 +2,7 @@
 # Copyright (c) 2026 LiteNorm contributors
 """Text generation on a board, over its serial port: what `litenorm generate --port` does."""
 
+import math
 import zlib
 
 from litenorm.bench.board import information
@@ -40,7 +41,7 @@ def run_generate(board, gpt, prompt, count, sampler=None, paths=None, observer=N
         return compare(gpt, prompt, expected, paths, records, text)
 
     try:
-        report = board.ask(f"generate {'both' if len(paths) == 2 else paths[0]}", understand)
+        report = board.ask(f"generate {'both' if len(paths) == 2 else paths[0]}", understand, (), math.inf)
     except ProtocolError as error:
         raise BoardError(str(error)) from None
     if isinstance(report, str):

@@ -8,6 +8,7 @@ ATTEMPTS times at most; `Board.line_errors` and `Board.resets` count how often t
 """
 
 import binascii
+import math
 import os
 import re
 import time
@@ -20,6 +21,10 @@ from litenorm.sim.errors import ProtocolError, SimulationError
 from litenorm.sim.serial import image_id
 
 ATTEMPTS = 5
+# Seconds that a board may send without a pause, in times of `silence`: while it is connected, and in an answer.
+CONNECTING, ANSWERING = 6, 60
+# Records that carry results: one without a check has lost it on the line.
+CHECKED = ("soc", "info", "selftest", "measure", "refused", "stage", "cycles", "rows", "error")
 MAIN_RAM = 0x4000_0000  # where the firmware is linked to
 PROMPT = b"\rlitenorm> "  # a line ends by LF, CR
 GREETING = b"LiteNorm firmware, help lists"
@@ -57,9 +62,9 @@ class Board:
     progress  progress(text) is told what goes on
     heard     heard(bytes) is told what the board sends, as it comes
 
-    Entering connects. Raises BoardError, in one line, when the port does not exist, when nothing answers, when the
-    board is in its BIOS and there is no firmware to load, and when the firmware is for another SoC: before it is sent,
-    by the identifiers of both.
+    Entering connects. Raises BoardError, in one line, when the port does not exist, when nothing answers or the board
+    sends without end, when it is in its BIOS and there is no firmware to load, and when the firmware is for another
+    SoC: before it is sent, by the identifiers of both.
     """
 
     def __init__(self, port, baud=115200, silence=10.0, firmware=None, image=None, progress=lambda text: None,
@@ -103,10 +108,14 @@ class Board:
         except OSError as error:
             raise BoardError(f"port {self.name} cannot be written: {error}") from None
 
-    def _until(self, *ends, silence=None):
-        """Bytes up to the end of one of `ends`, that which comes first, or to a silence: (bytes, end or None)."""
+    def _until(self, *ends, silence=None, limit=math.inf):
+        """Bytes up to the end of one of `ends`, that which comes first, or to a silence: (bytes, end or None).
+
+        BoardError when neither comes within `limit` times self.silence.
+        """
         silence = self.silence if silence is None else silence
-        data, heard = self._ahead, time.monotonic()
+        data = self._ahead
+        began = heard = time.monotonic()
         while True:
             found = [(data.index(end) + len(end), end) for end in ends if end in data]
             if found:
@@ -120,6 +129,9 @@ class Board:
             elif time.monotonic() - heard > silence:
                 self._ahead = b""
                 return data, None
+            if time.monotonic() - began > limit * self.silence:
+                raise BoardError(f"port {self.name} sends without end: is LiteNorm's firmware on the board, and is "
+                                 f"{self.baud} its baud rate?")
 
     # Getting to the console -----------------------------------------------------------------------------------------
 
@@ -128,10 +140,10 @@ class Board:
         self.progress(f"waiting for {self.name}")
         for _ in range(ATTEMPTS):
             self._write(b"\n")      # ends what may have been typed
-            data, end = self._until(BIOS_MAGIC, silence=min(1.0, self.silence))
+            data, end = self._until(BIOS_MAGIC, silence=min(1.0, self.silence), limit=CONNECTING)
             if end is None:
                 self._write(b"info\n")
-                more, end = self._until(PROMPT, BIOS_PROMPT, BIOS_MAGIC)
+                more, end = self._until(PROMPT, BIOS_PROMPT, BIOS_MAGIC, limit=CONNECTING)
                 data += more
             refused = REFUSAL.search(data)
             if refused:
@@ -146,7 +158,7 @@ class Board:
                 raise BoardError(f"port {self.name} is silent: is the board on, is the firmware loaded (litex_term, or "
                                  f"--firmware), and is {self.baud} its baud rate?")
             if end is not None and b"@info " in data:
-                self._until(silence=0.3)
+                self._until(silence=0.3, limit=CONNECTING)
                 return
         raise BoardError(f"what port {self.name} sends is not LiteNorm's firmware: is {self.baud} its baud rate?")
 
@@ -202,8 +214,11 @@ class Board:
 
     # Commands -------------------------------------------------------------------------------------------------------
 
-    def ask(self, command, understand):
+    def ask(self, command, understand, checked=CHECKED, limit=ANSWERING):
         """understand(text of the answer, Records), after a command whose answer came whole.
+
+        checked  names of records that have to carry a check
+        limit    times of `silence` after which an answer that goes on is given up
 
         `understand` raises ValueError, LookupError, TypeError or ProtocolError for an answer that is not one: the
         command is then given again. BoardError after ATTEMPTS attempts.
@@ -211,8 +226,8 @@ class Board:
         reason = "nothing"
         for _ in range(ATTEMPTS):
             try:
-                text = self._answer(command)
-                return understand(text, protocol.parse(text))
+                text = self._answer(command, limit)
+                return understand(text, protocol.parse(text, checked))
             except (_Damaged, ProtocolError, ValueError, LookupError, TypeError) as error:
                 self.line_errors += 1
                 reason = str(error)
@@ -224,9 +239,9 @@ class Board:
                 self.connect()
         raise BoardError(f"no good answer to `{command}` in {ATTEMPTS} attempts, the last time: {reason}")
 
-    def _answer(self, command):
+    def _answer(self, command, limit):
         self._write(command.encode() + b"\n")
-        data, end = self._until(GREETING, BIOS_MAGIC, BIOS_PROMPT, PROMPT)
+        data, end = self._until(GREETING, BIOS_MAGIC, BIOS_PROMPT, PROMPT, limit=limit)
         if end in (GREETING, BIOS_MAGIC, BIOS_PROMPT):
             raise _Reset
         if end is None:

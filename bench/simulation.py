@@ -44,6 +44,7 @@ def elaborate_stock(folder, options, cycles):
     from litex.soc.integration.builder import Builder
     from migen.fhdl.structure import Finish
 
+    from litenorm.soc.identify import identify
     from litenorm.soc.sim import CLOCK_FREQUENCY, SimSoC
 
     config = None if options["litenorm"] is None else LiteNormConfig(
@@ -54,6 +55,7 @@ def elaborate_stock(folder, options, cycles):
     modules = SimConfig()
     modules.add_clocker("sys_clk", freq_hz=CLOCK_FREQUENCY)
     modules.add_module("serial2console", "serial")
+    identify(soc)       # the firmware is for a SoC with this identification
     builder = Builder(soc, output_dir=f"{folder}", compile_software=False)
     builder.build(build_name="sim", sim_config=modules, run=False, opt_level="O3")
 

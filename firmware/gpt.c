@@ -27,18 +27,10 @@ static void stop(struct step *step, unsigned operation)
 	step->gpt->report.cycles[operation] += (uint32_t)(step->gpt->cycles() - step->started);
 }
 
-/*
- * One row needs no panels: vector.h multiplies it as it is. The custom instructions, where the CPU has them, make a whole
- * tile in the time of one of its rows.
- */
+/* One row needs no panels: vector.h multiplies it as it is. */
 static int is_vector(const struct step *step)
 {
-#ifdef CFU_INT8
-	(void)step;
-	return 0;
-#else
 	return step->rows == 1;
-#endif
 }
 
 /* x is packed once for the products that follow. */
@@ -58,7 +50,8 @@ static void linear(struct step *step, const struct litenorm_image_linear *linear
 	const int32_t *bias = litenorm_image_at(image, linear->bias);
 
 	if (is_vector(step))
-		vector_linear(out, left, weights, bias, &requant, linear->inputs, linear->outputs);
+		vector_product_s8(out, left, weights, kernel_panel_bytes(KERNEL_TILE, linear->inputs), bias, &requant, 0,
+		                  linear->outputs, linear->inputs);
 	else
 		kernel_linear(out, left, weights, bias, &requant, step->rows, linear->inputs, linear->outputs);
 }
@@ -158,9 +151,7 @@ static void scores_of_head(struct step *step, uint32_t head)
 	const int8_t *key_panels = step->layer->key_panels + head * gpt->head_keys;
 	const int8_t *q = gpt->q + head * image->head_dim;
 	uint32_t panel = kernel_panel_bytes(KERNEL_TILE, image->head_dim);
-	uint32_t bytes = requant.out_bytes;
-	uint32_t row, key;
-	int32_t tile[KERNEL_TILE * KERNEL_TILE];
+	uint32_t row;
 
 	requant.step = 0;
 	requant.multiplier += head;
@@ -172,17 +163,11 @@ static void scores_of_head(struct step *step, uint32_t head)
 		uint32_t keys = gpt->past + row + rows;
 		uint8_t *out = (uint8_t *)gpt->scores + (head * step->rows + row) * gpt->scores_row;
 
-		for (key = 0; key < keys; key += KERNEL_TILE) {
-			uint32_t columns = keys - key < KERNEL_TILE ? keys - key : KERNEL_TILE;
-			const int8_t *right = key_panels + key / KERNEL_TILE * panel;
-
-			if (is_vector(step))
-				vector_multiply_s8(tile, q, right, image->head_dim);
-			else
-				kernel_multiply_s8(tile, gpt->left + row / KERNEL_TILE * panel, right, image->head_dim);
-			kernel_store_tile(tile, rows, columns, NULL, &requant, 0, out + key * bytes,
-			                  gpt->scores_row / bytes);
-		}
+		if (is_vector(step))
+			vector_product_s8(out, q, key_panels, panel, NULL, &requant, 0, keys, image->head_dim);
+		else
+			kernel_tiles_s8(out, gpt->scores_row / requant.out_bytes, gpt->left + row / KERNEL_TILE * panel,
+			                key_panels, panel, &requant, 0, rows, keys, image->head_dim);
 	}
 }
 
@@ -206,29 +191,22 @@ static void context_of_head(struct step *step, uint32_t head, int32_t zero_point
 	const int8_t *value_panels = step->layer->value_panels + head * gpt->head_values;
 	uint32_t first = head * image->head_dim;
 	uint32_t group = KERNEL_TILE * kernel_depth(image->context);
-	uint32_t row, channel;
-	int32_t tile[KERNEL_TILE * KERNEL_TILE];
+	uint32_t row;
 
 	for (row = 0; row < step->rows; row += KERNEL_TILE) {
 		uint32_t rows = step->rows - row < KERNEL_TILE ? step->rows - row : KERNEL_TILE;
 		uint32_t keys = gpt->past + row + rows;
+		int8_t *out = gpt->attended + row * image->dim + first;
 		const uint8_t *codes = (const uint8_t *)gpt->probs + (head * step->rows + row) * gpt->probs_row;
 
-		if (is_vector(step))
+		if (is_vector(step)) {
 			plain_codes(step, codes, zero_point);
-		else
+			vector_product_u16(out, gpt->codes, value_panels, group, NULL, &requant, first, image->head_dim,
+			                   keys);
+		} else {
 			kernel_pack_codes(gpt->codes, codes, gpt->code_bytes, zero_point, rows, gpt->probs_row, keys);
-		for (channel = 0; channel < image->head_dim; channel += KERNEL_TILE) {
-			const int8_t *right = value_panels + channel / KERNEL_TILE * group;
-			uint32_t left = image->head_dim - channel;
-			uint32_t columns = left < KERNEL_TILE ? left : KERNEL_TILE;
-
-			if (is_vector(step))
-				vector_multiply_u16(tile, gpt->codes, right, keys);
-			else
-				kernel_multiply_u16(tile, gpt->codes, right, keys);
-			kernel_store_tile(tile, rows, columns, NULL, &requant, first + channel,
-			                  gpt->attended + row * image->dim + first + channel, image->dim);
+			kernel_tiles_u16(out, image->dim, gpt->codes, value_panels, group, &requant, first, rows,
+			                 image->head_dim, keys);
 		}
 	}
 }

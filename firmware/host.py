@@ -22,6 +22,7 @@ from litenorm.accel.scale import Scale, eps_term
 from litenorm.firmware import generate
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 FLAGS_VARIABLE = "LITENORM_HOST_CFLAGS"     # more flags, such as those of a sanitizer
 
 

@@ -15,6 +15,8 @@
 /* From the linker script: where the simulator, or a loader, puts the image. */
 extern const uint8_t _workload[];
 
+#define CYCLES_SIZE 240 /* of a record with six counts of 64 bits */
+
 static const char *const stage_names[LITENORM_STAGES] = LITENORM_STAGE_NAMES;
 static const char *const operation_names[BLOCK_OPERATIONS] = { "gemm", "softmax", "layernorm", "gelu", "other" };
 
@@ -40,8 +42,8 @@ static void record_stage(void *context, unsigned stage, const struct block_tenso
 		elements += columns;
 		data += tensor->row_bytes;
 	}
-	printf("@stage path=%s name=%s crc=%08lx elements=%lu\n", path->name, stage_names[stage], (unsigned long)crc,
-	       (unsigned long)elements);
+	record_checked("@stage path=%s name=%s crc=%08lx elements=%lu", path->name, stage_names[stage], (unsigned long)crc,
+	               (unsigned long)elements);
 }
 
 static void fail(int code, const char *text)
@@ -54,8 +56,10 @@ static int run(const struct block_path *path)
 {
 	struct block_hooks hooks = { board_cycles, record_stage, (void *)path };
 	struct block_report report;
+	char cycles[CYCLES_SIZE];
 	uint64_t total = 0;
 	unsigned i;
+	int length;
 	int result = block_run(&block, path, &hooks, &report);
 
 	if (result != 0) {
@@ -64,12 +68,14 @@ static int run(const struct block_path *path)
 	}
 	for (i = 0; i < BLOCK_OPERATIONS; i++)
 		total += report.cycles[i];
-	printf("@cycles path=%s total=%llu", path->name, (unsigned long long)total);
+	length = snprintf(cycles, sizeof(cycles), "@cycles path=%s total=%llu", path->name, (unsigned long long)total);
 	for (i = 0; i < BLOCK_OPERATIONS; i++)
-		printf(" %s=%llu", operation_names[i], (unsigned long long)report.cycles[i]);
-	printf("\n@rows path=%s softmax_rows=%lu softmax_sum_errors=%lu layernorm_rows=%lu layernorm_sum_errors=%lu\n",
-	       path->name, (unsigned long)report.softmax_rows, (unsigned long)report.softmax_sum_errors,
-	       (unsigned long)report.layernorm_rows, (unsigned long)report.layernorm_sum_errors);
+		length += snprintf(cycles + length, sizeof(cycles) - length, " %s=%llu", operation_names[i],
+		                   (unsigned long long)report.cycles[i]);
+	record_checked("%s", cycles);
+	record_checked("@rows path=%s softmax_rows=%lu softmax_sum_errors=%lu layernorm_rows=%lu layernorm_sum_errors=%lu",
+	               path->name, (unsigned long)report.softmax_rows, (unsigned long)report.softmax_sum_errors,
+	               (unsigned long)report.layernorm_rows, (unsigned long)report.layernorm_sum_errors);
 	if (report.softmax_sum_errors || report.layernorm_sum_errors)
 		board_fail();
 	record_tensor(path->name, "output", "s16", block.output, block.image->rows, block.image->dim,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define RECORD_SIZE 256u
+#define TEXT_SIZE 200u
 #define HEX_BYTES 64u
 
 /* LiteX's crc32() cannot go on where it ended, which rows with padding between them need. */
@@ -46,10 +47,13 @@ void record_checked(const char *format, ...)
 
 void record_error(int code, const char *text)
 {
-	printf("@error code=%d text=", code);
-	for (; *text; text++)
-		putchar(*text == ' ' ? '_' : *text);
-	putchar('\n');
+	char words[TEXT_SIZE];
+	size_t i;
+
+	for (i = 0; text[i] && i < sizeof(words) - 1; i++)
+		words[i] = text[i] == ' ' ? '_' : text[i];
+	words[i] = '\0';
+	record_checked("@error code=%d text=%s", code, words);
 }
 
 void record_tensor(const char *path, const char *name, const char *type, const void *data, uint32_t rows,

@@ -18,7 +18,7 @@ uint32_t crc32_update(uint32_t crc, const void *data, size_t bytes);
 /** A record, as by printf without the line's end, and ` check=<CRC-32 of the text before>`: at most 255 characters. */
 void record_checked(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** `@error code=<code> text=<text, blanks as underscores>`. */
+/** `@error code=<code> text=<text, blanks as underscores>`, with a check. */
 void record_error(int code, const char *text);
 
 /** `@tensor`, its bytes in `@hex` lines, `@end` with their CRC; type is that of the elements, as "s16". */

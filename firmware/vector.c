@@ -8,6 +8,8 @@
 
 #include "vector.h"
 
+#ifndef CFU_INT8
+
 /* 4 products of depth k: what is loaded for the next depth stands between a product and its addition. */
 #define VECTOR_STEP(k)                                                                                                \
 	do {                                                                                                          \
@@ -16,8 +18,9 @@
 		p = x * b0; q = x * b1; r = x * b2; s0 += p; p = x * b3; s1 += q; s2 += r; s3 += p;                   \
 	} while (0)
 
+/* sums[j] = sum over k < kernel_depth(depth) of a[k] times row j of panel b. */
 #define DEFINE_VECTOR(name, type)                                                                                     \
-	void name(int32_t sums[4], const type *a, const int8_t *b, uint32_t depth)                                    \
+	static void name(int32_t sums[4], const type *a, const int8_t *b, uint32_t depth)                             \
 	{                                                                                                             \
 		const int8_t *end = b + KERNEL_TILE * kernel_depth(depth);                                            \
 		int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;                                                               \
@@ -36,22 +39,29 @@
 		sums[3] = s3;                                                                                         \
 	}
 
-DEFINE_VECTOR(vector_multiply_s8, int8_t)
-DEFINE_VECTOR(vector_multiply_u16, uint16_t)
+DEFINE_VECTOR(multiply_s8, int8_t)
+DEFINE_VECTOR(multiply_u16, uint16_t)
 
-void vector_linear(void *out, const int8_t *x, const int8_t *weight, const int32_t *bias,
-                   const struct kernel_requant *requant, uint32_t inputs, uint32_t outputs)
-{
-	uint32_t panel = KERNEL_TILE * kernel_depth(inputs);
-	uint32_t column;
-	int32_t tile[KERNEL_TILE * KERNEL_TILE];
-
-	for (column = 0; column < outputs; column += KERNEL_TILE) {
-		uint32_t columns = outputs - column < KERNEL_TILE ? outputs - column : KERNEL_TILE;
-
-		vector_multiply_s8(tile, x, weight, inputs);
-		kernel_store_tile(tile, 1, columns, bias + column, requant, column,
-		                  (uint8_t *)out + column * requant->out_bytes, outputs);
-		weight += panel;
+#define DEFINE_PRODUCT(name, multiply, type)                                                                          \
+	void name(void *out, const type *a, const int8_t *b, uint32_t b_step, const int32_t *bias,                    \
+	          const struct kernel_requant *requant, uint32_t channel, uint32_t columns, uint32_t depth)           \
+	{                                                                                                             \
+		uint8_t *to = out;                                                                                    \
+		uint32_t column;                                                                                      \
+		int32_t sums[KERNEL_TILE * KERNEL_TILE];                                                              \
+                                                                                                                      \
+		for (column = 0; column < columns; column += KERNEL_TILE) {                                           \
+			uint32_t left = columns - column;                                                             \
+                                                                                                                      \
+			multiply(sums, a, b, depth);                                                                  \
+			kernel_store_tile(sums, 1, left < KERNEL_TILE ? left : KERNEL_TILE,                           \
+			                  bias ? bias + column : NULL, requant, channel + column, to, 0);             \
+			to += KERNEL_TILE * requant->out_bytes;                                                       \
+			b += b_step;                                                                                  \
+		}                                                                                                     \
 	}
-}
+
+DEFINE_PRODUCT(vector_product_s8, multiply_s8, int8_t)
+DEFINE_PRODUCT(vector_product_u16, multiply_u16, uint16_t)
+
+#endif

@@ -6,7 +6,8 @@
  * Products of one row with the panels of kernels.h: text generation has one new row at a time, of which a tile of 4 x 4
  * would compute four.
  *
- * Portable C99, no state. The results are those of the tiles, bit for bit.
+ * Portable C99, no state, or the custom instructions of cfu.h (kernels_cfu.c) where the CPU has them. The results are
+ * those of the tiles, bit for bit.
  */
 
 #ifndef LITENORM_VECTOR_H
@@ -15,17 +16,18 @@
 #include "kernels.h"
 
 /**
- * sums[j] = sum over k < kernel_depth(depth) of a[k] times row j of panel b, s32.
+ * out[j] = requant[channel + j](bias[j] + sum over k < kernel_depth(depth) of a[k] times row j of the panels b).
  *
- * @param a  s8, plain; kernel_depth(depth) elements are read, those behind `depth` meet zeros
+ * @param a      s8, plain; kernel_depth(depth) elements are read, those behind `depth` meet zeros
+ * @param b      panels of `columns` rows, b_step bytes apart
+ * @param bias   s32 [columns]; NULL: none
+ * @param out    s8 or s16 [columns]
  */
-void vector_multiply_s8(int32_t sums[4], const int8_t *a, const int8_t *b, uint32_t depth);
+void vector_product_s8(void *out, const int8_t *a, const int8_t *b, uint32_t b_step, const int32_t *bias,
+                       const struct kernel_requant *requant, uint32_t channel, uint32_t columns, uint32_t depth);
 
-/** As vector_multiply_s8() with a in u16. */
-void vector_multiply_u16(int32_t sums[4], const uint16_t *a, const int8_t *b, uint32_t depth);
-
-/** kernel_linear() of one row: x is plain, s8 [kernel_depth(inputs)]; out s8 or s16 [outputs]. */
-void vector_linear(void *out, const int8_t *x, const int8_t *weight, const int32_t *bias,
-                   const struct kernel_requant *requant, uint32_t inputs, uint32_t outputs);
+/** As vector_product_s8() with a in u16. */
+void vector_product_u16(void *out, const uint16_t *a, const int8_t *b, uint32_t b_step, const int32_t *bias,
+                        const struct kernel_requant *requant, uint32_t channel, uint32_t columns, uint32_t depth);
 
 #endif

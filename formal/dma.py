@@ -75,6 +75,7 @@ class Window(Harness):
             words = burster.transfer.words
             words_left = inner(burster, "words_left")
             count = inner(burster, "count")
+            count_end = inner(burster, "count_end")
             gapless = inner(burster, "gapless")
             state = {s: burster.fsm.ongoing(s) for s in ("IDLE", "PREPARE", "BURST", "HALT")}
             moving = state["PREPARE"] | state["BURST"]
@@ -84,6 +85,8 @@ class Window(Harness):
                 (unit.window_first == first_word) & (unit.window_end == end_word)))
             # The walk.
             self.support(f"{name}_words", ~moving | ((words_left != 0) & (words_left <= words)))
+            self.support(f"{name}_row_last", ~moving | (burster.row_last == (words_left == 1)))
+            self.support(f"{name}_count_end", ~state["BURST"] | (count_end == (count == 0)))
             row_start = self.named(address + words_left, f"{name}_address_words_left", 31)
             self.support(f"{name}_address", ~moving | (
                 row_start == self.named(row_address + words, f"{name}_row_end", 31)))

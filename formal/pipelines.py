@@ -19,8 +19,8 @@ from litenorm.accel.requantize import Requantize
 from litenorm.accel.row_constants import RowConstants
 from litenorm.accel.statistics import Statistics
 from litenorm.formal.harness import Harness, inner
-from litenorm.soc.dma import WishboneReader, WishboneWriter
-from litenorm.soc.gearbox import Pack, Unpack
+from litenorm.soc.dma import WishboneReader, WishboneWriter, parity
+from litenorm.soc.gearbox import Held, Pack, Unpack
 
 
 class Streams(Harness):
@@ -304,6 +304,25 @@ class UnpackStreams(Gearbox):
         self.reach(dut.source.valid & dut.source.last)
 
 
+class HeldStreams(Streams):
+    def __init__(self, lanes):
+        super().__init__()
+        self.dut = dut = Held(lanes)
+        self.neighbours({"sink": dut.sink}, {"source": dut.source})
+        sink, source = dut.sink, dut.source
+        enter, leave = sink.valid & sink.ready, source.valid & source.ready
+        comes, leaves = Cat(sink.data, sink.last), Cat(source.data, source.last)
+        kept = Signal(len(comes))
+        self.sync += If(enter & ~leave, kept.eq(comes))
+        level = self.level(enter, leave, "beats")
+        self.prove("at_most_one_is_held", level == Mux(sink.ready, 0, 1))
+        self.prove("what_leaves_is_held_or_comes", ~source.valid | (leaves == Mux(sink.ready, comes, kept)))
+        self.prove("nothing_is_damaged", ~dut.damaged)
+        self.support("held_is_valid", sink.ready | source.valid)
+        self.support("held_parity", sink.ready | (dut.place.source.parity == parity(source.data, source.last)))
+        self.reach(leave & ~sink.ready)
+
+
 class PackStreams(Gearbox):
     def __init__(self, data_width, lanes):
         super().__init__()
@@ -415,8 +434,11 @@ class DmaStreams(Streams):
             self.support("words", ~moving | (
                 dut.transfer.valid & (dut.transfer.words == words) & (words_left != 0) & (words_left <= words)
                 & (rows_left != 0) & (rows_left < 4)))
+            self.support("row_last", ~moving | (burster.row_last == (words_left == 1)))
+            self.support("rows_end", ~moving | (inner(burster, "rows_end") == (rows_left == 1)))
             self.support("level", ~moving | (level + entering == leaving))
             self.support("idle", ~burster.fsm.ongoing("IDLE") | ((missing == 0) & (level == 0)))
+            self.support("dry", burster.dry == (level <= 1))
             self.support("readable", ~burst | dut.fifo.source.valid)
         self.prove("one_word_for_each_answer", dut.burster.beat == (bus.cyc & bus.ack & ~bus.err & ~dut.bus_fault))
 

@@ -260,6 +260,15 @@ STREAMS = [
             GEARBOX, "index.eq(Mux(sink.ready, 0, index + 1))", "index.eq(index + 1)", 2)},
         dict(data_width=16, lanes=lanes), depth=20,
     ) for lanes in (1, 2)),
+    Proof(
+        "held_stream", "beats stay until taken, in order, none lost, doubled or called damaged", "full, 4 lanes",
+        "pipelines:HeldStreams", "induction",
+        {"a beat's last is lost": Edit(
+            GEARBOX, "sink.connect(place.sink),", 'sink.connect(place.sink, omit={"last"}),'),
+         "last is not in the parity": Edit(
+            GEARBOX, "parity.eq(parity(sink.data, sink.last))", "parity.eq(parity(sink.data))")},
+        dict(lanes=4), depth=1, quick=True,
+    ),
     *(Proof(
         f"pack_stream_{lanes}", "each row its words; element i of the beats is written as element i, nothing behind it",
         f"16 bits, {lanes} lane{'s' * (lanes > 1)}, N to 15", "pipelines:PackStreams", "pdr",
@@ -285,7 +294,7 @@ STREAMS = [
         "writer_fifo", "each word that is written was there", "bursts of 2, begun early with 1; 3 rows, 4 words",
         "pipelines:DmaStreams", "induction",
         {"a burst goes on when the queue is dry": Edit(
-            DMA, "burster.dry.eq(fifo.level <= 1)", "burster.dry.eq(0)"),
+            DMA, "burster.dry.eq(dry)", "burster.dry.eq(0)"),
          "no place is kept for what comes meanwhile": Edit(
             DMA, "room.eq(fifo.level < depth - 2)", "room.eq(fifo.level <= depth)")},
         dict(write=True, burst_length=2), depth=1, edits=(Edit(DMA, "EARLY = 4", "EARLY = 1"),), quick=True,

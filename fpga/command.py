@@ -15,11 +15,19 @@ examples:
   litenorm build ecpix5 --build --no-litenorm         the same SoC without the core
   litenorm build arty-a7-35                           Verilog, constraints, BIOS: the project for Vivado
 
-What follows -- goes to the target script: litenorm build ulx3s-45f --build -- --cpu-variant full --l2-size 8192
+What follows -- goes to the target script, which runs in the output folder:
+  litenorm build ulx3s-45f --build -- --cpu-variant full --l2-size 8192 --csr-csv csr.csv
 """
 
 # Flags that are handed on to the target script when they are given.
 HANDED_ON = ("sys_clk_freq", "lanes", "max_length", "ops", "backend", "size")
+# Flags of the target script that this command gives itself, and what to do instead.
+OWN = {
+    **dict.fromkeys(("--build", "--load", "--output-dir"), "give it before --"),
+    **dict.fromkeys(("--gateware-dir", "--software-dir", "--include-dir", "--generated-dir"), "--output-dir before --"),
+    **dict.fromkeys(("--no-compile", "--no-compile-gateware"), "leave out --build before --"),
+    **dict.fromkeys(("--soc-json", "--csr-json"), "soc.json in the output folder, which is always written"),
+}
 
 
 def add_parser(commands):
@@ -73,10 +81,19 @@ def run(args):
     chosen = board(args.board)
     if args.seeds is not None and args.seeds < 1:
         raise ValueError(f"--seeds is {args.seeds}; good: 1 or more")
+    check_rest(args.rest, chosen)
     if args.json is not None:
         check_output(args.json, "a JSON file")
         if not args.build:
             raise ValueError("--json holds the figures of a bitstream: give --build as well")
+    if chosen.vendor and (args.json is not None or args.seeds is not None):
+        raise ValueError(f"--json and --seeds belong to boards that nextpnr places: {chosen.name} has {chosen.vendor}")
+    if args.load and not args.build and script_arguments(args) not in ([], ["--no-litenorm"]):
+        raise ValueError("--load alone sends the bitstream that is there: give --build as well for another")
+    if args.seeds is not None and not args.build:
+        raise ValueError("--seeds belongs to a bitstream: give --build as well")
+    if args.load:
+        flow.check_loader()  # now, and not after the minutes of a build
     folder = flow.default_folder(chosen, args.with_litenorm) if args.output_dir is None else args.output_dir.resolve()
     built = None
     if args.build or not args.load:
@@ -93,6 +110,15 @@ def run(args):
     if args.load:
         flow.load(chosen, built.bitstream if built else flow.find_bitstream(folder))
     return 0
+
+
+def check_rest(rest, chosen):
+    """ValueError when the arguments behind -- have a flag of OWN, which would be overruled, or ask for help."""
+    for flag in (argument.split("=")[0] for argument in rest):
+        if flag in OWN:
+            raise ValueError(f"{flag} behind -- has no effect; good: {OWN[flag]}")
+        if flag in ("-h", "--help"):
+            raise ValueError(f"python -m litenorm.soc.targets.{chosen.script} --help lists the flags behind --")
 
 
 def script_arguments(args):

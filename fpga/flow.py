@@ -42,6 +42,7 @@ PARTS = (
 # Files that nextpnr writes, by the options before their names.
 WRITTEN = ("--textcfg", "--write", "--report")
 SEEDS = (1, 2, 3)  # when nothing is said: a placement in a few misses a clock that the others meet
+VENDOR_MISSED = "Timing constraints are not met"  # of Vivado's report_timing_summary
 LOADER_HELP = "openFPGALoader was not found: install the Debian package openfpgaloader, or put it on the PATH"
 
 
@@ -102,8 +103,12 @@ class Project:
 
     @property
     def router(self):
-        """The command that places and routes."""
-        return next(command for command in self.commands if command[0].startswith("nextpnr"))
+        """The command that places and routes; BuildError for the script of another toolchain."""
+        for command in self.commands:
+            if command[0].startswith("nextpnr"):
+                return command
+        raise BuildError(f"build_{self.name}.sh in {self.gateware} does not call nextpnr: leave out --toolchain, or "
+                         "run the target script itself")
 
     @property
     def family(self):
@@ -201,6 +206,8 @@ def place(project, folder, seed, frequency, stage):
 def place_best(project, folder, seeds, frequency, stage, until_met=False):
     """The best of the seeds: (seed, Placed, tried); its files are those in the gateware's folder.
 
+    A seed from which nextpnr fails is passed over; BuildError when all are.
+
     until_met  no more seeds are tried when one meets all clocks
     """
     tried, best = [], None
@@ -211,8 +218,15 @@ def place_best(project, folder, seeds, frequency, stage, until_met=False):
     written = [router[router.index(flag) + 1] for flag in WRITTEN if flag in router]
     if "--report" not in router:
         written.append(f"{project.name}.report")
+    failed = None
     for seed in seeds:
-        placed = place(project, folder, seed, frequency, stage)
+        try:
+            placed = place(project, folder, seed, frequency, stage)
+        except report.DeviceTooSmall:
+            raise
+        except BuildError as error:  # a nearly full device is routed from some placements only
+            failed = error
+            continue
         tried.append((seed, placed.clock.achieved))
         if best is None or placed.clocks[0].margin > best[1].clocks[0].margin:
             best = seed, placed
@@ -220,6 +234,8 @@ def place_best(project, folder, seeds, frequency, stage, until_met=False):
                 (project.gateware / name).replace(kept / name)
         if until_met and placed.met:
             break
+    if best is None:
+        raise failed
     for name in written:
         (kept / name).replace(project.gateware / name)
     kept.rmdir()
@@ -228,9 +244,13 @@ def place_best(project, folder, seeds, frequency, stage, until_met=False):
 
 def pack(project, folder, stage):
     """Run the commands after nextpnr: they write the bitstream."""
-    for command in project.commands[project.commands.index(project.router) + 1 :]:
-        stage(f"bitstream ({command[0]})")
-        step("packing", command, project.gateware, folder / "bitstream.log")
+    try:
+        for command in project.commands[project.commands.index(project.router) + 1 :]:
+            stage(f"bitstream ({command[0]})")
+            step("packing", command, project.gateware, folder / "bitstream.log")
+    except BaseException:
+        project.bitstream.unlink(missing_ok=True)  # written in part, it would pass for one that can be loaded
+        raise
     if not project.bitstream.exists():
         raise BuildError(f"packing failed: {project.bitstream} was not written")
 
@@ -261,7 +281,7 @@ def build(board, arguments, folder, stage, seeds=None, timing_allow_fail=False, 
         if not bitstream:
             return Built(folder)
         if board.vendor:
-            return _build_with_vendor(board, folder, stage)
+            return _build_with_vendor(board, folder, stage, timing_allow_fail)
         until_met = seeds is None
         return _build(project, folder, stage, tuple(SEEDS if until_met else seeds), until_met, timing_allow_fail)
 
@@ -308,16 +328,28 @@ def earlier(folder, key=None):
         return None
 
 
-def _build_with_vendor(board, folder, stage):
-    """Run LiteX's build script with the vendor's tool, whose own reports say what came of it."""
+def _build_with_vendor(board, folder, stage, timing_allow_fail):
+    """Run LiteX's build script with the vendor's tool, whose own reports say what came of it.
+
+    TimingNotMet when its report of the routed design says so, unless timing_allow_fail.
+    """
     scripts = sorted((folder / "gateware").glob("build_*.sh"))
     if len(scripts) != 1:
         raise BuildError(f"{folder / 'gateware'} has {len(scripts)} build scripts; good: one")
+    gateware = scripts[0].parent
+    for path in (*gateware.glob("*.bit"), *gateware.glob("*_timing.rpt")):
+        path.unlink()  # of an earlier build
     stage(f"{board.vendor} (its output is in {folder / 'vendor.log'})")
-    step(board.vendor, ["bash", scripts[0].name], scripts[0].parent, folder / "vendor.log")
-    bitstreams = sorted(scripts[0].parent.glob("*.bit"))
+    step(board.vendor, ["bash", scripts[0].name], gateware, folder / "vendor.log")
+    bitstreams = sorted(gateware.glob("*.bit"))
     if not bitstreams:
         raise BuildError(f"{board.vendor} wrote no bitstream: see {folder / 'vendor.log'}")
+    for timing in gateware.glob("*_timing.rpt"):
+        if not timing_allow_fail and VENDOR_MISSED in timing.read_text(errors="replace"):
+            for path in bitstreams:
+                path.unlink()
+            raise report.TimingNotMet(f"timing is not met: see {timing}; try a lower --sys-clk-freq, or "
+                                      "--timing-allow-fail")
     return Built(folder, bitstreams[0])
 
 
@@ -329,10 +361,15 @@ def find_bitstream(folder):
     return found[0]
 
 
-def load(board, bitstream):
-    """Send a bitstream to the board with openFPGALoader, whose output is shown."""
+def check_loader():
+    """MissingTool, saying how to get it, when openFPGALoader is not installed."""
     if shutil.which("openFPGALoader") is None:
         raise MissingTool(LOADER_HELP)
+
+
+def load(board, bitstream):
+    """Send a bitstream to the board with openFPGALoader, whose output is shown."""
+    check_loader()
     done = subprocess.run(["openFPGALoader", "--board", board.loader, "--bitstream", str(bitstream)])
     if done.returncode:
         raise BuildError(f"openFPGALoader failed with exit code {done.returncode}: is the {board.title} connected?")

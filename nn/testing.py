@@ -2,12 +2,16 @@
 # Copyright (c) 2026 LiteNorm contributors
 """Random quantized blocks, for the tests of every implementation of the block: no trained weights needed."""
 
+import json
+
 import numpy as np
+from safetensors.numpy import save_file
 
 from litenorm.accel.affine import Affine
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.scale import Scale
 from litenorm.nn.block import Block, Linear, Norm, Requant
+from litenorm.nn.checkpoint import GPT_TYPE
 from litenorm.nn.generate import IntegerGPT
 
 
@@ -56,3 +60,24 @@ def random_gpt(seed, layers=2, context=16, vocabulary="\n abcdefghij", **argumen
                   Requant.from_real(rng.uniform(0.5, 2, size) * 3000 / (70 * 45 * dim**0.5), "s16"))
     return IntegerGPT(f"random {seed}", blocks, random_input(seed, size, dim), random_input(seed + 1, context, dim),
                       Norm(int(rng.integers(0, 2**20)), affine), head, 5e-4, tuple(vocabulary))
+
+
+def write_gpt_checkpoint(folder, seed=1, layers=1, dim=16, heads=2, hidden=32, context=32, vocabulary="\n abcdefghij"):
+    """A checkpoint folder as nn.train_gpt's, of random float32 weights; returns its path."""
+    config = {"model_type": GPT_TYPE, "_name_or_path": "tiny", "hidden_size": dim, "num_hidden_layers": layers,
+              "num_attention_heads": heads, "intermediate_size": hidden, "max_position_embeddings": context,
+              "hidden_act": "gelu", "layer_norm_eps": 1e-5, "vocabulary": vocabulary}
+    rng = np.random.default_rng(seed)
+    shapes = {"wte": (len(vocabulary), dim), "wpe": (context, dim), "ln_f": (dim,)}
+    for i in range(layers):
+        shapes |= {f"h.{i}.qkv": (3 * dim, dim), f"h.{i}.proj": (dim, dim), f"h.{i}.fc": (hidden, dim),
+                   f"h.{i}.out": (dim, hidden), f"h.{i}.ln_1": (dim,), f"h.{i}.ln_2": (dim,)}
+    tensors = {}
+    for name, shape in shapes.items():
+        tensors[f"{name}.weight"] = rng.normal(len(shape) == 1, 0.3, shape).astype(np.float32)
+        if name not in ("wte", "wpe"):
+            tensors[f"{name}.bias"] = rng.normal(0, 0.3, shape[0]).astype(np.float32)
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(tensors, folder / "model.safetensors")
+    return folder

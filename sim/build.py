@@ -7,6 +7,7 @@
 | SoC: Verilog, C headers, libbase | `soc/` | Python sources of `accel` and `soc`, options, versions of packages |
 | libc and compiler-rt | `libraries/` | CPU flags and versions; shared by all SoCs of the same flags |
 | simulation program | `verilated/` | the Verilog without its comments, `main.cpp`, Verilator's version, flags |
+| Verilator's own library | `verilated/` | its version, flags; shared by all simulation programs of the same flags |
 | firmware | `soc/<key>/firmware/` | make's time stamps, in the SoC whose headers it was compiled with |
 
 A folder appears by rename when it is complete, and a lock on it makes a second process wait.
@@ -47,9 +48,10 @@ VERSIONED = (
 
 # The simulation starts from initial values, so X needs no care; assertions of LiteX's Verilog are not used.
 VERILATOR_FLAGS = (
-    "--cc", "--exe", "--build", "-j", "2", "-Wno-fatal", "-Wno-lint", "-O3", "--top-module", "sim", "--prefix", "Vsim",
-    "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-MAKEFLAGS", "OPT_FAST=-O3",
+    "--cc", "--exe", "-Wno-fatal", "-Wno-lint", "-O3", "--top-module", "sim", "--prefix", "Vsim",
+    "--x-assign", "fast", "--x-initial", "fast", "--noassert",
 )
+COMPILER_FLAGS = ("OPT_FAST=-O3",)
 
 HERE = Path(__file__).parent
 
@@ -85,8 +87,10 @@ def run_tool(what, command, cwd):
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(done.stdout)
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()] or ["no output"]
-    line = next((line for line in lines if re.search(r"\berror\b|undefined reference", line, re.IGNORECASE)), lines[-1])
-    raise BuildError(f"{what} failed: {line.removeprefix('error: ')} (all of it in {log})", done.stdout)
+    wrong = re.compile(r"\berror\b|undefined reference|region \S+ overflowed", re.IGNORECASE)  # the last: the linker's
+    line = next((line for line in lines if wrong.search(line)), lines[-1])
+    line = re.sub(r"^\S*/ld: ", "", line).removeprefix("error: ")
+    raise BuildError(f"{what} failed: {line} (all of it in {log})", done.stdout)
 
 
 # SoC and libraries --------------------------------------------------------------------------------------------------
@@ -187,14 +191,26 @@ def build_simulation(soc, trace, stage):
     flags = VERILATOR_FLAGS + (("--trace-fst", "-CFLAGS", "-DTRACE") if trace else ())
     release = subprocess.check_output(["verilator", "--version"], text=True)
     bench = HERE / "main.cpp"
-    key = digest(release, *flags, bench.read_bytes(), *(without_comments(path.read_text()) for path in sources))
+    key = digest(release, *flags, *COMPILER_FLAGS, bench.read_bytes(),
+                 *(without_comments(path.read_text()) for path in sources))
 
     def make(folder):
         stage("verilating the SoC")
         check_tools()
-        command = ["verilator", *flags, "-Mdir", folder / "obj", "-o", folder / "Vsim", bench, *sources]
-        run_tool("Verilator", command, gateware)
-        shutil.rmtree(folder / "obj")
+        objects = folder / "obj"
+        run_tool("Verilator", ["verilator", *flags, "-Mdir", objects, "-o", folder / "Vsim", bench, *sources], gateware)
+        # Verilator's own library is half of the work of a small SoC. make leaves alone what is newer than Vsim.mk.
+        library = build_dir("verilated") / f"library-{digest(release, *flags, *COMPILER_FLAGS)}"
+        if library.is_dir():
+            shutil.copytree(library, objects, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        run_tool("compiling the simulation", ["make", "-j2", "-C", objects, "-f", "Vsim.mk", *COMPILER_FLAGS], objects)
+
+        def keep(kept):
+            for compiled in objects.glob("verilated*.o"):
+                shutil.copyfile(compiled, kept / compiled.name)
+
+        cached(library.parent, library.name, keep)
+        shutil.rmtree(objects)
 
     return cached(build_dir("verilated"), key, make) / "Vsim"
 

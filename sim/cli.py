@@ -19,9 +19,8 @@ from pathlib import Path
 from litenorm.bench import command as bench_command
 from litenorm.fpga import command as build_command
 from litenorm.nn.eval import command as eval_command
-from litenorm.sim import generate_command, onnx_command, serial_command
+from litenorm.sim import generate_command, onnx_command, serial_command, soc_arguments
 from litenorm.sim.errors import SimulationError
-from litenorm.soc.options import CPU_VARIANTS
 
 WORKLOADS = ("selftest", "layer", "generate", "bench")
 
@@ -56,14 +55,7 @@ def sim_parser(commands):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Build the SoC and its firmware, run a workload in Verilator, and check the results.")
     parser.add_argument("--workload", choices=WORKLOADS, default="layer", help="what to run (default: layer)")
-    parser.add_argument("--lanes", type=int, default=4, metavar="L",
-                        help="elements per beat: 1, 2, 4, 8, 16 (default: 4)")
-    parser.add_argument("--max-length", type=int, default=1024, metavar="N", help="longest row (default: 1024)")
-    parser.add_argument("--no-accel", action="store_true", help="a SoC without the core: the C twin alone")
-    parser.add_argument("--cpu-variant", choices=CPU_VARIANTS, metavar="V",
-                        help=f"variant of VexRiscv: {', '.join(CPU_VARIANTS)} (default: standard)")
-    parser.add_argument("--cfu", action="store_true",
-                        help="custom instructions of the CPU for matrix products: variant full+cfu")
+    soc_arguments.add_soc(parser)
     layer = parser.add_argument_group("workloads layer and generate")
     layer.add_argument("--checkpoint", metavar="DIR", help="a model's folder (default: the small GPT that comes along)")
     layer.add_argument("--layer", type=int, metavar="K", help="which of its layers, from 0 (layer; default: 0)")
@@ -75,19 +67,15 @@ def sim_parser(commands):
                         help="write an FST trace of all signals; slow and large: 10.7 million cycles took 272 s and "
                              "1.8 GB, so give it a short --text")
     output.add_argument("--quiet", action="store_true", help="do not show what the firmware says")
-    output.add_argument("--timeout", type=float, metavar="S",
-                        help="seconds that the simulation may take (default: 1800)")
-    output.add_argument("--max-cycles", type=int, metavar="N", help="clock cycles that it may take (default: 4e9)")
+    soc_arguments.add_limits(output)
     parser.set_defaults(run=run_sim)
 
 
 def run_sim(args):
     """`litenorm sim`: returns the exit code."""
-    from litenorm.accel import LiteNormConfig
     from litenorm.sim import workloads
     from litenorm.sim.output import check_output
     from litenorm.sim.progress import observe
-    from litenorm.sim.runner import SimOptions
 
     if args.workload not in ("layer", "generate") and any(
             value is not None for value in (args.checkpoint, args.layer, args.text)):
@@ -96,10 +84,7 @@ def run_sim(args):
         raise ValueError("--layer belongs to --workload layer; good: --workload generate runs all layers")
     if args.json is not None:
         check_output(args.json, "a JSON file")
-    limits = {name: getattr(args, name) for name in ("timeout", "max_cycles") if getattr(args, name) is not None}
-    config = LiteNormConfig(lanes=args.lanes, max_length=args.max_length)  # --no-accel does not make bad values good
-    options = SimOptions(config=None if args.no_accel else config, cpu_variant=cpu_variant(args), trace=args.trace,
-                         **limits)
+    options = soc_arguments.sim_options(args, trace=args.trace)
     if args.workload == "layer":
         from litenorm.sim.layer import run_layer
 
@@ -121,15 +106,6 @@ def run_sim(args):
     if args.json is not None:
         write_json(args.json, report.json())
     return 0 if report.ok else 1
-
-
-def cpu_variant(args):
-    """The variant that --cpu-variant and --cfu ask for. ValueError when they contradict each other."""
-    if not args.cfu:
-        return args.cpu_variant or "standard"
-    if args.cpu_variant not in (None, "full", "full+cfu"):
-        raise ValueError(f"--cfu is VexRiscv's variant full+cfu, --cpu-variant is {args.cpu_variant}: give one of them")
-    return "full+cfu"
 
 
 COMPARE_EXAMPLES = """\

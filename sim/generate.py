@@ -19,7 +19,7 @@ from rich.table import Table
 from litenorm.nn.generate import Sampler, generate
 from litenorm.nn.image import write_gpt_image
 from litenorm.sim.errors import ProtocolError
-from litenorm.sim.layer import PATHS, show_ratio
+from litenorm.sim.layer import PATHS, show_ratio, weights
 from litenorm.sim.progress import TerminalObserver
 from litenorm.sim.runner import IMAGE_OFFSET, SimResult, run_soc
 from litenorm.sim.workloads import describe_run
@@ -103,7 +103,7 @@ class GenerateReport:
         for path in paths:
             prompt = self.cycles[path]["prompt"]
             console.print(f"prompt {PATHS[path]}: {prompt['tokens']} tokens and the first one behind them in "
-                          f"{prompt['total']:,} cycles")
+                          f"{prompt['total']:,} cycles", soft_wrap=True)
         if self.result is not None:
             console.print(describe_run(self.result))
         console.print(f"generate: {'ok' if self.ok else 'FAILED'}")
@@ -207,6 +207,12 @@ def run_generate(options, gpt, prompt=PROMPT, count=TOKENS, sampler=None, paths=
         observer.stage("comparing with the NumPy reference")
     expected = generate(gpt, tokens, count, sampler, options.config)
     return compare(gpt, prompt, expected, paths, result.records, result.log, result)
+
+
+def multiply_accumulates(gpt, prompt, count):
+    """Multiply-accumulates of a token behind the first of `count` generated ones, the mean; `prompt`: its tokens."""
+    keys = prompt + count / 2   # prompt + 1 to prompt + count - 1 are seen
+    return sum(map(weights, gpt.blocks)) + gpt.head.weight.size + 2 * keys * gpt.dim * len(gpt.blocks)
 
 
 def compare(gpt, prompt, expected, paths, records, log, result=None):

@@ -5,7 +5,7 @@
 import argparse
 from pathlib import Path
 
-from litenorm.soc.options import CPU_VARIANTS
+from litenorm.sim import soc_arguments
 
 EXAMPLES = """\
 examples:
@@ -13,6 +13,7 @@ examples:
   litenorm generate --prompt "And God said" --temperature 0.8 --top-k 8 --seed 3
   litenorm generate --tokens 16 --path both           with the core, and again with the C twin: cycles side by side
   litenorm generate --tokens 8 --no-accel --cpu-variant full
+  litenorm generate --cfu                             custom instructions for the matrix products: a third of the cycles
   litenorm generate --perplexity --tokens 1           what the integer model is worth, beside float32
   litenorm generate --port /dev/ttyUSB1 --firmware litenorm.bin      on a board that is in its BIOS
 
@@ -53,19 +54,13 @@ def add_parser(commands):
     soc = parser.add_argument_group("SoC")
     soc.add_argument("--path", choices=tuple(PATHS), help="who computes softmax and LayerNorm: accel (the core), cpu "
                                                           "(the C twin), both one after the other (default: accel)")
-    soc.add_argument("--no-accel", action="store_true", help="a SoC without the core: the C twin alone")
-    soc.add_argument("--lanes", type=int, default=4, metavar="L", help="elements per beat (default: 4)")
-    soc.add_argument("--max-length", type=int, default=1024, metavar="N", help="longest row (default: 1024)")
-    soc.add_argument("--cpu-variant", choices=CPU_VARIANTS, default="standard", metavar="V",
-                     help=f"variant of VexRiscv: {', '.join(CPU_VARIANTS)} (default: standard)")
+    soc_arguments.add_soc(soc)
     output = parser.add_argument_group("output and limits")
     output.add_argument("--perplexity", action="store_true",
                         help="also print the perplexity on held-out text, in integers and in float32")
     output.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
     output.add_argument("--quiet", action="store_true", help="do not show the text")
-    output.add_argument("--timeout", type=float, metavar="S",
-                        help="seconds that the simulation may take (default: 1800)")
-    output.add_argument("--max-cycles", type=int, metavar="N", help="clock cycles that it may take (default: 4e9)")
+    soc_arguments.add_limits(output)
     parser.set_defaults(run=run)
 
 
@@ -87,26 +82,23 @@ def run(args):
     """`litenorm generate`: returns the exit code."""
     from rich.console import Console
 
-    from litenorm.accel import LiteNormConfig
     from litenorm.nn import generate as reference
     from litenorm.sim.cli import write_json
     from litenorm.sim.generate import PROMPT, TextObserver, run_generate
     from litenorm.sim.output import check_output
     from litenorm.sim.progress import observe
-    from litenorm.sim.runner import SimOptions
 
     if args.json is not None:
         check_output(args.json, "a JSON file")
     check_board(args)
     sampler = sampler_of(args)
-    config = LiteNormConfig(lanes=args.lanes, max_length=args.max_length)  # --no-accel does not make bad values good
-    limits = {name: getattr(args, name) for name in ("timeout", "max_cycles") if getattr(args, name) is not None}
-    options = SimOptions(config=None if args.no_accel else config, cpu_variant=args.cpu_variant, **limits)
+    options = soc_arguments.sim_options(args)
     if args.no_accel and args.path not in (None, "cpu"):
         raise ValueError(f"--path {args.path} needs the core; good: --path cpu with --no-accel")
     prompt = PROMPT if args.prompt is None else args.prompt
     checkpoint = reference.load_checkpoint(reference.DATA if args.checkpoint is None else args.checkpoint)
-    reference.check_request(checkpoint, prompt, args.tokens, sampler, config)    # before the quantizer's seconds
+    # Before the quantizer's seconds.
+    reference.check_request(checkpoint, prompt, args.tokens, sampler, soc_arguments.core_config(args))
     with observe(args.quiet, TextObserver) as observer:
         observer.stage("quantizing the model")
         gpt, checkpoint = reference.load_gpt(args.checkpoint)
@@ -137,9 +129,10 @@ def check_board(args):
         return
     if args.baud is not None and args.baud < 1:
         raise ValueError(f"--baud is {args.baud}; good: that of the SoC's UART, {BAUD} as a rule")
-    if args.no_accel or args.cpu_variant != "standard" or args.timeout is not None or args.max_cycles is not None:
-        raise ValueError("--no-accel, --cpu-variant, --timeout and --max-cycles are of the simulated SoC; good: "
-                         "--port without them")
+    given = [name for name in ("no_accel", "cpu_variant", "cfu", *soc_arguments.LIMITS) if getattr(args, name)]
+    given += ["lanes"] if args.lanes != soc_arguments.LANES else []
+    if given:
+        raise ValueError(f"--{given[0].replace('_', '-')} is of the simulated SoC; good: --port without it")
 
 
 def run_on_board(args, gpt, prompt, sampler, observer):

@@ -114,12 +114,16 @@ def usual_softmax(block, logits, valid):
             "worst": float(np.max(defects))}
 
 
+def weights(block):
+    """Weights of a block: multiply-accumulates of one token in its linears."""
+    return sum(linear.weight.size for linear in (block.q, block.k, block.v, block.o, block.fc, block.out))
+
+
 def multiply_accumulates(workload):
     """Multiply-accumulates in the matrix products of a workload (nn.workload.Workload); masked logits are none."""
     block, tokens = workload.block, len(workload.x)
-    linears = sum(linear.weight.size for linear in (block.q, block.k, block.v, block.o, block.fc, block.out))
     keys = int(np.sum(block.lengths(tokens, workload.valid)))
-    return tokens * linears + 2 * keys * block.dim
+    return tokens * weights(block) + 2 * keys * block.dim
 
 
 def show_ratio(cpu, accel):

@@ -160,10 +160,7 @@ def check_cells(module):
 
 def cell_models(kinds):
     """Verilog of the cells called `kinds` and of those inside of them: Yosys' own, and CELLS."""
-    found = find_spec("pyosys")
-    if found is None:
-        raise MissingTool("pyosys is not installed: pip install -r requirements-formal.txt")
-    folder = Path(found.origin).parent / "share" / "lattice"
+    folder = Path(find_spec("pyosys").origin).parent / "share" / "lattice"
     text = "".join((folder / name).read_text() for name in ("common_sim.vh", "ccu2c_sim.vh"))
     known = {m[1]: m[0] for source in (text, CELLS)
              for m in re.finditer(r"^module (\w+)\b.*?^endmodule", source, flags=re.M | re.S)}
@@ -182,8 +179,11 @@ def cell_models(kinds):
 def netlist(text, top):
     """(Verilog of module `top` as cells of an ECP5, Counter of its cells) of the Verilog `text`; kept.
 
-    Raises BuildError when Yosys fails or the netlist has a cell without a model.
+    Raises BuildError when Yosys fails or the netlist has a cell without a model, MissingTool without Yosys.
     """
+    if find_spec("pyosys") is None:
+        raise MissingTool("pyosys is not installed: pip install -r requirements-formal.txt")
+
     def run(script, *arguments, folder):
         done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -233,6 +233,8 @@ def netlist_dut(config, fault=None, harness=StreamDut, **options):
             verilog, kept["planted"] = plant(verilog, fault)
         return verilog + "\n\n" + cell_models(kept["cells"])
 
+    if harness is StreamDut:
+        options = {"optimize": False} | options    # compiling takes far longer than some thousand rows
     dut = core_dut(core_for(config), harness, edit=edit, name=top, **options)
     dut.cells, dut.planted = kept["cells"], kept.get("planted")
     return dut

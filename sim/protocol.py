@@ -76,11 +76,14 @@ def parse_record(line):
     return record
 
 
-def parse(log):
+def parse(log, checked=()):
     """Parse all that the UART sent.
 
-    Returns Records. Raises ProtocolError, naming the line, for a record that is not key=value, and for a tensor of
-    unknown type, with missing or surplus bytes, without an end, or with a wrong CRC.
+    checked  names of records that have to carry a check
+
+    Returns Records. Raises ProtocolError, naming the line, for a record that is not key=value, for one of `checked`
+    without a check, and for a tensor of unknown type, with missing or surplus bytes, without an end, or with a wrong
+    CRC.
     """
     result = Records()
     header, data = None, bytearray()
@@ -99,6 +102,8 @@ def parse(log):
                 data += bytes.fromhex(digits)
                 continue
             record = parse_record(line)
+            if record["record"] in checked and " check=" not in line:
+                raise ValueError(f"@{record['record']} without a check")
             if record["record"] == "tensor":
                 missing = {"path", "name", "type", "rows", "cols"} - record.keys()
                 if missing:

@@ -63,6 +63,7 @@ class SimulatedPort:
         self.identifier = identifier(self.soc)
         self.exit_code = None
         self.process = self.folder = self.thread = None
+        self.failure = None     # OSError with which the simulation could not be started
 
     def __enter__(self):
         runs = build_dir("run")
@@ -99,13 +100,11 @@ class SimulatedPort:
 
         Raises SimulationError when the simulation ends in another way: the limit on cycles, or a crash.
         """
-        while self.process is None:
-            if timeout is not None:
-                self.thread.join(timeout)
-                if self.process is None:
-                    return None
-            else:
-                self.thread.join()
+        self.thread.join(timeout)
+        if self.failure is not None:
+            raise SimulationError(f"the simulation cannot be started: {self.failure}")
+        if self.process is None:
+            return None
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -124,9 +123,12 @@ class SimulatedPort:
         poll.register(self.master, 0)
         while not self.leaving.wait(0.02):
             if not poll.poll(0):
-                self.slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY)
-                tty.setraw(self.slave)
-                self._start()
+                try:
+                    self.slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY)
+                    tty.setraw(self.slave)
+                    self._start()
+                except OSError as error:
+                    self.failure = error
                 return
 
     def _start(self):

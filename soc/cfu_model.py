@@ -24,6 +24,13 @@ def constants():
     return {"CFU_INT8": 1} | codes | {"CFU_FIRST": 1 << FIRST, "CFU_UPPER": 1 << UPPER, "CFU_WIDE": 1 << WIDE}
 
 
+def write_header(folder):
+    """Write the constants, and nothing else, to generated/soc.h in `folder`, a Path: for tests of C without a SoC."""
+    header = folder / "generated/soc.h"
+    header.parent.mkdir(exist_ok=True)
+    header.write_text("".join(f"#define {name} {value}\n" for name, value in constants().items()))
+
+
 def signed(value, bits):
     """The lower bits of an integer as a two's complement number."""
     return (value & ((1 << bits) - 1)) - ((value << 1) & (1 << bits))

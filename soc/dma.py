@@ -104,21 +104,19 @@ class Burster(LiteXModule):
         row_address = Signal(address_bits + 1)
         words_left = Signal(len(transfer.words))  # in this row, this word included
         rows_left = Signal(ROWS_BITS)
-        rows_end = Signal()  # this row is the last
+        # Registers beside the counters: the bus is told where a burst ends, and goes its own long way from there.
+        row_last = self.row_last  # words_left is 1
+        rows_end = Signal()  # rows_left is 1
         gapless = Signal()  # the next row begins right behind this one
 
         next_row = Signal(address_bits + 1)
-        self.comb += [
-            self.row_last.eq(words_left == 1),
-            rows_end.eq(rows_left == 1),
-            next_row.eq(row_address + transfer.stride),
-        ]
+        self.comb += next_row.eq(row_address + transfer.stride)
 
         if checked:
             gapless_twin = Signal()
             self.sync += [
                 If(~self.busy, gapless_twin.eq(transfer.stride == transfer.words)),
-                If(self.beat & self.row_last & (address - row_address + 1 != transfer.words)
+                If(self.beat & row_last & (address - row_address + 1 != transfer.words)
                    | self.busy & (gapless != gapless_twin),
                     self.damaged.eq(1)
                 ),
@@ -128,13 +126,14 @@ class Burster(LiteXModule):
         headroom = Signal((address_bits + 2, True))  # words up to the window's end
         inside = Signal()
         count = Signal(max=max(burst_length, 2))  # words of this burst that are left, minus 1
+        count_end = Signal()  # count is 0
         burst_end = Signal()
         cut = Signal()  # stopped: the burst ends with this word
         announced = Signal()  # the open access has said that the burst ends with it
         self.comb += [
             headroom.eq(self.window_end - address),
             inside.eq((address >= self.window_first) & (headroom > 0)),
-            burst_end.eq((count == 0) | (self.row_last & (rows_end | ~gapless)) | cut | self.dry | announced),
+            burst_end.eq(count_end | (row_last & (rows_end | ~gapless)) | cut | self.dry | announced),
         ]
         # A word may come while the access waits for its answer.
         self.sync += announced.eq(bus.stb & ~bus.ack & burst_end)
@@ -166,7 +165,9 @@ class Burster(LiteXModule):
             NextValue(address, transfer.address),
             NextValue(row_address, transfer.address),
             NextValue(words_left, transfer.words),
+            NextValue(row_last, transfer.words == 1),
             NextValue(rows_left, transfer.rows),
+            NextValue(rows_end, transfer.rows == 1),
             NextValue(gapless, transfer.stride == transfer.words),
             If(transfer.valid,
                 NextState("PREPARE")
@@ -176,6 +177,7 @@ class Burster(LiteXModule):
         fsm.act("PREPARE",
             self.busy.eq(1),
             NextValue(count, Mux(headroom <= longest, headroom - 1, longest)),
+            NextValue(count_end, (headroom == 1) | (longest == 0)),
             NextValue(cut, 0),
             If(~self.stop,
                 If(~inside,
@@ -199,17 +201,21 @@ class Burster(LiteXModule):
                 # Not before: an access stays as it is until its answer.
                 NextValue(cut, self.stop),
                 NextValue(count, count - 1),
+                NextValue(count_end, count == 1),
                 NextValue(address, address + 1),
                 NextValue(words_left, words_left - 1),
-                If(self.row_last,
+                NextValue(row_last, words_left == 2),
+                If(row_last,
                     NextValue(words_left, transfer.words),
+                    NextValue(row_last, transfer.words == 1),
                     NextValue(rows_left, rows_left - 1),
+                    NextValue(rows_end, rows_left == 2),
                     NextValue(row_address, next_row),
                     NextValue(address, next_row)
                 ),
                 If(burst_end,
                     NextState("PREPARE"),
-                    If(self.row_last & rows_end,
+                    If(row_last & rows_end,
                         transfer.ready.eq(1),
                         NextState("IDLE")
                     )
@@ -368,7 +374,12 @@ class WishboneWriter(LiteXModule):
         # At 0 missing rows the rest is flushed in a shorter burst.
         self.intake = intake = Intake(fifo, depth)
         rows_missing = intake.rows_missing
+        put, taken = Signal(), burster.beat
+        dry = Signal(reset=1)  # fifo.level is 0 or 1: a register, because the burst's end goes on to the memory
+        self.sync += dry.eq(
+            (fifo.level == 0) | ((fifo.level == 1) & (taken | ~put)) | ((fifo.level == 2) & taken & ~put))
         self.comb += [
+            put.eq(fifo.sink.valid & fifo.sink.ready),
             self.sink.connect(intake.sink),
             intake.begin.eq(burster.begin),
             intake.rows.eq(burster.transfer.rows),
@@ -377,7 +388,7 @@ class WishboneWriter(LiteXModule):
                 | ((rows_missing == 1) & (fifo.level >= min(self.EARLY, burst_length)))
                 | (rows_missing == 0)
             )),
-            burster.dry.eq(fifo.level <= 1),
+            burster.dry.eq(dry),
             bus.dat_w.eq(fifo.source.data),
             # Without a word, which only an upset can bring about, nothing is written.
             bus.sel.eq(Mux(fifo.source.valid, fifo.source.sel, 0)),
@@ -393,8 +404,8 @@ class WishboneWriter(LiteXModule):
         self.comb += [
             came.word.eq(fifo.sink.payload.raw_bits()),
             left.word.eq(Cat(bus.dat_w, bus.sel)),
-            came.take.eq(fifo.sink.valid & fifo.sink.ready),
-            left.take.eq(burster.beat),
+            came.take.eq(put),
+            left.take.eq(taken),
             self.settled.eq(came.value == left.value),
             self.damaged.eq(burster.damaged | intake.damaged | misframed),
         ]

@@ -11,7 +11,7 @@ from migen import *
 from litenorm.accel.core import row_params
 from litenorm.accel.status import Status
 from litenorm.soc.dma import ROWS_BITS
-from litenorm.soc.gearbox import LANE_BITS, Pack, Unpack
+from litenorm.soc.gearbox import LANE_BITS, Held, Pack, Unpack
 from litenorm.soc.job import ADDRESS_BITS, JobCheck, RowLengths, job_layout, result_layout
 
 # Kinds of rows that the reader fetches, in this order.
@@ -49,7 +49,7 @@ class Engine(LiteXModule):
 
     A job with SELF_CHECK may have written wrong rows; with OK it has not, whatever single bit was upset in a register
     or a memory while it ran: every row is at its place and has its exact sum. The core compares its rows' sums itself;
-    the way from there to the bus is compared here, and so are the registers that it depends on: `Pack`,
+    the way from there to the bus is compared here, and so are the registers that it depends on: `Held`, `Pack`,
     `WishboneWriter`, `RowLengths`, `JobRegister`. A row may still have been computed from other elements or with
     another scale.
 
@@ -83,16 +83,18 @@ class Engine(LiteXModule):
         self.writer = writer = ResetInserter()(writer)
         self.core = core = ResetInserter()(core)
         self.unpack = unpack = ResetInserter()(Unpack(data_width, config.lanes, config.length_bits))
+        self.held = held = ResetInserter()(Held(config.lanes))
         self.pack = pack = ResetInserter()(Pack(data_width, config.lanes, config.length_bits))
-        self.lengths = lengths = ResetInserter()(RowLengths(job, config.length_bits))
+        self.lengths = lengths = RowLengths(job, config.length_bits)
         self.check = check = JobCheck(config, job, data_width)
 
         # # #
 
         # Reset of everything that rows pass through ----------------------------------------------------------
         clear = Signal()
-        for unit in (reader, writer, core, unpack, pack, lengths):
+        for unit in (reader, writer, core, unpack, held, pack):
             self.comb += unit.reset.eq(clear)
+        self.comb += lengths.load.eq(clear)
 
         # Window, in bus words --------------------------------------------------------------------------------
         # One copy for both units, which registers of the engine hold and the units' reset does not touch.
@@ -154,7 +156,8 @@ class Engine(LiteXModule):
 
         # Core to memory --------------------------------------------------------------------------------------
         self.comb += [
-            core.source.connect(pack.sink, omit={"param"}),
+            core.source.connect(held.sink, omit={"param"}),
+            held.source.connect(pack.sink),
             pack.source.connect(writer.sink),
             pack.wide.eq(check.wide_out),
             pack.length.eq(job.length),
@@ -189,11 +192,13 @@ class Engine(LiteXModule):
 
         # What is counted -------------------------------------------------------------------------------------
         rows_checked = Signal(ROWS_BITS)  # rows whose self-check the core has passed
+        constant_row = Signal()  # the core said so a cycle ago: long before the row is written
         self.sync += [
+            constant_row.eq(core.constant_row),
             If(self.busy & ~result.valid, self.cycles.eq(self.cycles + 1)),
             If(writer.row_done, self.rows_done.eq(self.rows_done + 1)),
             If(running & core.row_done, rows_checked.eq(rows_checked + 1)),
-            If(running & core.constant_row, result.constant_row.eq(1)),
+            If(running & constant_row, result.constant_row.eq(1)),
         ]
         self.comb += [
             result.rows_done.eq(self.rows_done),
@@ -228,7 +233,7 @@ class Engine(LiteXModule):
         # What an upset has changed on the way from the core to memory.
         damaged = Signal()
         self.comb += damaged.eq(
-            self.job_damaged | lengths.damaged | pack.damaged | writer.damaged
+            self.job_damaged | lengths.damaged | held.damaged | pack.damaged | writer.damaged
             # The reader has fetched every row by then, unless it began anew.
             | complete & (~writer.settled | reader.busy | (to_read <= ROW))
         )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""Between bus words and the core's beats: `Unpack` on the way in, `Pack` on the way out.
+"""Between bus words and the core's beats: `Unpack` on the way in, `Held` and `Pack` on the way out.
 
 A row begins at the start of a word and of a beat. In memory its elements lie side by side, 8 or 16 bits each
 (`wide` = 0 or 1), least significant byte first; in a beat each has its own 16-bit lane. Widths are powers of two, so
@@ -136,6 +136,34 @@ class Unpack(LiteXModule):
             })
             parts.append(part)
         return parts
+
+
+class Held(LiteXModule):
+    """Beats on their way from the core to `Pack`, through a place for one of them: the core's ready is a register.
+
+    sink, source  data (lanes * 16 bits)
+    damaged       o: a cycle ago, a beat was not the one that came
+
+    Latency 0 while the place is empty; one beat a cycle.
+    """
+
+    def __init__(self, lanes):
+        def endpoint():
+            return stream.Endpoint([("data", lanes * LANE_BITS)])
+
+        self.sink = sink = endpoint()
+        self.source = source = endpoint()
+        self.damaged = Signal()
+
+        # # #
+
+        self.place = place = stream.PipeReady([("data", lanes * LANE_BITS), ("parity", 1)])
+        self.comb += [
+            sink.connect(place.sink),
+            place.sink.parity.eq(parity(sink.data, sink.last)),
+            place.source.connect(source, omit={"parity"}),
+        ]
+        self.sync += self.damaged.eq(source.valid & (place.source.parity != parity(source.data, source.last)))
 
 
 class Pack(LiteXModule):

@@ -218,42 +218,48 @@ class RowLengths(LiteXModule):
     rows has base 1, increment 1, period N; padding to n valid elements has base n, increment 0.
 
     job    i: a Record of `job_layout()`, constant while rows are under way
-    next   i, pulse: go on to the next row; reset goes back to row 0
-    valid  o: valid elements of the current row, 1 to length
-    damaged  o: a register of this unit has another parity than what was written to it
+    load   i: go to row 0 of the job that is there
+    next   i, pulse: go on to the next row
+    valid  o: valid elements of the current row, 1 to length; a register, for the core compares with it
+    damaged  o: a cycle ago a register of this unit held something else than was written to it
     """
 
     def __init__(self, job, length_bits):
+        self.load = Signal()
         self.next = Signal()
         self.valid = Signal(length_bits)
         self.damaged = Signal()
 
         # # #
 
-        begun = Signal()  # not in row 0: `extra` holds the row's base + (r mod period) * increment
-        extra = Signal(LENGTH_BITS)
         row = Signal(LENGTH_BITS)  # r mod period
-        limit = Signal(LENGTH_BITS)  # before it is cut to length
+        limit = Signal(LENGTH_BITS)  # base + row * increment, before it is cut to length
         following = Signal(LENGTH_BITS + 1)
         restart = Signal()
         next_row = Signal(LENGTH_BITS)
-        next_extra = Signal(LENGTH_BITS)
+        next_limit = Signal(LENGTH_BITS)
         stored = Signal()  # the parity
+
+        def cut(limit):
+            return Mux((job.mask_base == 0) | (limit > job.length), job.length, limit)
+
         self.comb += [
-            next_row.eq(Mux(restart, 0, row + 1)),
-            # It never decreases within a period, so above every length it may as well stand still.
-            next_extra.eq(Mux(following[LENGTH_BITS], 2**LENGTH_BITS - 1, following)),
-            self.damaged.eq(stored != parity(begun, row, extra)),
-            limit.eq(Mux(begun, extra, job.mask_base)),
             following.eq(limit + job.mask_increment),
-            restart.eq((job.mask_period != 0) & (row == job.mask_period - 1)),
-            self.valid.eq(Mux((job.mask_base == 0) | (limit > job.length), job.length, limit)),
+            restart.eq(self.load | ((job.mask_period != 0) & (row == job.mask_period - 1))),
+            next_row.eq(row + 1),
+            # It never decreases within a period, so above every length it may as well stand still.
+            next_limit.eq(Mux(following[LENGTH_BITS], 2**LENGTH_BITS - 1, following)),
+            If(restart,
+                next_row.eq(0),
+                next_limit.eq(job.mask_base)
+            ),
         ]
         self.sync += [
-            If(self.next,
-                begun.eq(~restart),
+            If(self.load | self.next,
                 row.eq(next_row),
-                extra.eq(next_extra),
-                stored.eq(parity(next_row, next_extra) ^ ~restart)
-            )
+                limit.eq(next_limit),
+                stored.eq(parity(next_row, next_limit)),
+                self.valid.eq(cut(next_limit))
+            ),
+            self.damaged.eq((stored != parity(row, limit)) | (self.valid != cut(limit))),
         ]

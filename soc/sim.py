@@ -26,7 +26,7 @@ from litex.soc.interconnect.csr import CSRStorage
 from migen import *
 
 from litenorm.soc.identify import identify
-from litenorm.soc.options import CPU_VARIANTS, MAIN_RAM_SIZE
+from litenorm.soc.options import CPU_VARIANTS, MAIN_RAM_SIZE, ROM_SIZE
 
 # Packages of LiteX's C library that the firmware links, in the order in which they are built.
 SOFTWARE_PACKAGES = ("libc", "libcompiler_rt", "libbase")
@@ -34,7 +34,6 @@ BIOS_PACKAGES = ("liblitedram",)  # and of its BIOS, which prints the sizes of m
 
 MAIN_RAM_BASE = 0x4000_0000  # bytes, where the CPU starts
 SRAM_SIZE = 16 * 2**10       # bytes, the stack
-ROM_SIZE = 64 * 2**10        # bytes, LiteX's BIOS
 
 # A nominal figure: it only decides what the firmware calls a second.
 CLOCK_FREQUENCY = int(100e6)  # Hz

@@ -8,15 +8,19 @@ import json
 import os
 import random
 import threading
+import time
 import tty
 import zlib
 
 import numpy as np
 import pytest
+import serial
 
 from litenorm.accel import LiteNormConfig
 from litenorm.bench import board, host
-from litenorm.sim import cli
+from litenorm.nn.workload import load_workload
+from litenorm.sim import cli, protocol
+from litenorm.sim.errors import ProtocolError
 
 SOC = "LiteNorm on a test board, id 12345678"
 FIRMWARE = bytes(1000) + f"LiteNorm firmware for: {SOC}\0".encode() + bytes(333)
@@ -35,21 +39,22 @@ class FakeBoard:
     noise      probability that a byte of an answer is damaged; seed of it
     reset_at   numbers of commands in whose middle the board is reset
     bios       starts in the BIOS; soc: identifier that it and its firmware tell
-    silent     says nothing; refuses: the firmware says that it is for another SoC
+    silent     says nothing; refuses: the firmware says that it is for another SoC; chatters: sends without end
+    layer      answer to the command `layer`
     """
 
     def __init__(self, core=True, wrong=False, noise=0.0, seed=1, reset_at=(), bios=False, soc=SOC, silent=False,
-                 refuses=False, bad_frames=()):
+                 refuses=False, bad_frames=(), chatters=False, layer=""):
         self.core, self.wrong, self.noise, self.random = core, wrong, noise, random.Random(seed)
         self.reset_at, self.bios, self.soc, self.silent = set(reset_at), bios, soc, silent
-        self.refuses, self.bad_frames = refuses, set(bad_frames)
+        self.refuses, self.bad_frames, self.chatters, self.layer = refuses, set(bad_frames), chatters, layer
         self.commands, self.memory, self.frames = [], bytearray(1 << 16), 0
 
     def __enter__(self):
         self.master, self.slave = os.openpty()
         tty.setraw(self.slave)
         self.path = os.ttyname(self.slave)
-        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread = threading.Thread(target=self.chatter if self.chatters else self.serve, daemon=True)
         self.thread.start()
         return self
 
@@ -77,6 +82,11 @@ class FakeBoard:
         while len(data) < count and not self.stopping:
             data += os.read(self.master, count - len(data))
         return data
+
+    def chatter(self):
+        while not self.stopping:
+            self.say("temperature: 41\r\n")
+            time.sleep(0.05)
 
     def serve(self):
         line = b""
@@ -112,6 +122,8 @@ class FakeBoard:
         if name == "selftest":
             return checked("@selftest name=a ok=1") + checked("@selftest name=b ok=1") + (
                 "selftest: 2 of 2 tests passed\r\n")
+        if name == "layer":
+            return self.layer
         if name == "rows" and len(words) == 7:
             return self.rows(board.Case(*words[:4], *map(int, words[4:])))
         return f"{name}: unknown command; help lists the commands\r\n"
@@ -224,6 +236,7 @@ def messages():
     yield "bios", dict(bios=True), {}, "the board is in its BIOS: load the firmware with litex_term"
     yield "silent", dict(silent=True), {}, "is silent: is the board on, is the firmware loaded"
     yield "other file", dict(bios=True), dict(firmware=b"no firmware"), "the file is not LiteNorm's firmware"
+    yield "chatters", dict(chatters=True), {}, "sends without end: is LiteNorm's firmware on the board"
     yield "always noisy", dict(noise=0.02), {}, "is 115200 its baud rate|no good answer to"
     yield "always resets", dict(reset_at=range(2, 99)), {}, "attempts, the last time: the board was reset"
 
@@ -234,6 +247,66 @@ def test_what_cannot_be_helped_is_one_line(case):
     with pytest.raises(host.BoardError, match=message) as error:
         bench(FakeBoard(**how), **arguments)
     assert "\n" not in str(error.value)
+
+
+def test_a_layer_that_ends_with_an_error_is_a_failure(capsys):
+    """One that cannot be run, for want of an image, is none."""
+    workload = load_workload(None, 0, "And", None)
+    for code, text, ok in ((-100, "there is no workload image in memory", True),
+                           (-7, "the bus answered with an error", False)):
+        fake = FakeBoard(core=False, layer=checked(f"@error code={code} text={text.replace(' ', '_')}"))
+        with fake, host.Board(fake.path, silence=SILENCE) as connection:
+            result = board.run(connection, (16,), workload)
+        assert result.ok is ok and result.layer is None and result.json()["ok"] is ok
+        result.show()
+        assert f"{text}\n" in capsys.readouterr().out
+
+
+def test_lengths_that_no_row_can_have_are_refused():
+    with pytest.raises(host.BoardError, match="no row of 65, 128 elements can be run: the longest of this SoC has 64"):
+        fake = FakeBoard()
+        with fake, host.Board(fake.path, silence=SILENCE) as connection:
+            board.run(connection, (65, 128))
+
+
+def test_a_record_that_has_lost_its_check_is_damaged():
+    line = checked("@measure op=softmax cycles=12").replace("\r\n", "\n")
+    assert protocol.parse(line, host.CHECKED).one("measure")["cycles"] == 12
+    for damaged in (line[: line.index(" check")], line.replace("check", "chegk")):
+        with pytest.raises(ProtocolError, match="@measure without a check"):
+            protocol.parse(damaged, host.CHECKED)
+
+
+def test_files_that_are_no_whole_run_are_not_compared(tmp_path, capsys):
+    row = dict(op="softmax", input="s8", format="u8_255", n=16, path="accel", cycles=160, rows=8)
+    good = dict(kind="litenorm bench", ok=True, soc="a", clock=50_000_000, rows=[row])
+    files = [tmp_path / "good.json", tmp_path / "bad.json"]
+    files[0].write_text(json.dumps(good))
+    for change in (dict(rows=None), dict(rows=[{}]), dict(rows=[5]), dict(clock=0), dict(clock="fast"),
+                   dict(rows=[row | dict(path="gpu")]), dict(rows=[row | dict(cycles=0)])):
+        files[1].write_text(json.dumps(good | change))
+        assert cli.main(["bench", "--compare", *map(str, files)]) == 1, change
+        error = capsys.readouterr().err
+        assert "bad.json lacks figures of a run" in error and error.count("\n") == 1
+    del good["soc"]
+    files[1].write_text(json.dumps(good))
+    assert cli.main(["bench", "--compare", *map(str, files)]) == 1
+    assert "lacks figures" in capsys.readouterr().err
+
+
+def test_a_port_that_disappears_is_one_line():
+    with FakeBoard() as fake, host.Board(fake.path, silence=SILENCE) as connection:
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        connection.line.close()
+        connection.line = serial.Serial(os.ttyname(slave), timeout=0.05)
+        connection.name = "unplugged"
+        os.close(slave)
+        os.close(master)
+        with pytest.raises(host.BoardError, match="^port unplugged (has gone|cannot be written): [^\n]*$"):
+            connection.ask("info", lambda text, records: None)
+        with pytest.raises(host.BoardError, match="^port unplugged has gone: [^\n]*$"):
+            connection._until(b"x")
 
 
 def test_random_rows_are_those_of_the_firmware():
@@ -271,6 +344,7 @@ def bad_commands():
     yield ["--sim", "--firmware", "x.bin"], "--firmware belongs to --port"
     yield ["--port", "/dev/null", "--firmware", __file__], "is not LiteNorm's firmware"
     yield ["--compare", __file__, __file__], "is not JSON"
+    yield ["--compare", "a", "b", "--json", "c"], "--json and --plot belong to --port and --sim"
 
 
 @pytest.mark.parametrize("case", list(bad_commands()), ids=lambda case: " ".join(case[0][:3])[:40])

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""soc/cfu.py: its Verilog, compiled by Verilator, and its model in C, against Python's integers; its timing."""
+"""soc/cfu.py: its Verilog, compiled by Verilator, and its model in C, against Python's integers; its timing; and what
+these comparisons are worth: faults planted in the Verilog."""
 
 import ctypes
 import functools
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from migen import Signal
 
 from litenorm.firmware import host
 from litenorm.sim.verilated import Stall, StreamDut
@@ -19,20 +21,56 @@ STALLS = {"none": {}, "both": {"cmd": 0.3, "rsp": 0.3}, "response": {"rsp": Stal
 CORNERS = (0, 1, 0x7F7F7F7F, 0x80808080, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7F80807F, 0xFFFF0000)
 
 
+# What is wrong, and the edit of the Verilog: it is so when the input `fault` is the fault's number, from 1 on.
+FAULTS = {
+    "the sign of a[1] is lost": ("a1 <= {{9{slice_proxy1[7]}}", "a1 <= {{9{slice_proxy1[7] & (fault != @)}}"),
+    "a u16 is taken as s16": ("a0 <= cmd_payload_inputs_0[15:0];",
+                              "a0 <= {(fault == @) & cmd_payload_inputs_0[15], cmd_payload_inputs_0[15:0]};"),
+    "b[2] is dropped": ("b2 <= cmd_payload_inputs_1[23:16];", "b2 <= {8{fault != @}} & cmd_payload_inputs_1[23:16];"),
+    "a product is lost when another one follows": ("acc30 <= (base30 + product30);",
+                                                   "if ((fault != @) | ~loaded) acc30 <= (base30 + product30);"),
+    "FIRST does not begin anew": ("(first_2 ? bias1 : acc01)", "((first_2 & (fault != @)) ? bias1 : acc01)"),
+    "UPPER means the lower rows": ("(arg[1] ? 4'd12", "((arg[1] & (fault != @)) ? 4'd12"),
+    "results are floored": ("(fine + $signed({1'd0, 1'd1}))", "(fine + $signed({1'd0, fault != @}))"),
+    "s8 ends at -127": ("-8'd128)", "((fault == @) ? -8'd127 : -8'd128))"),
+    "what does not fit is cut": ("if (fits) begin", "if (fits | (fault == @)) begin"),
+    "START does not wait for the products": ("ready <= (((~working) & (~loaded)) & (~product));",
+                                             "ready <= ((~working) & ((fault == @) | ((~loaded) & (~product))));"),
+}
+
+
+class FaultyCfu(Cfu):
+    def __init__(self):
+        self.fault = Signal(4)
+        super().__init__()
+
+
 @functools.cache
-def unit():
-    module = Cfu()
-    return StreamDut(module, {"cmd": module.cmd}, {"rsp": module.rsp}, name="cfu")
+def unit(faulty=False):
+    module = FaultyCfu() if faulty else Cfu()
+    return StreamDut(module, {"cmd": module.cmd}, {"rsp": module.rsp}, inputs=[module.fault] if faulty else [],
+                     name="cfu", edit=plant_all if faulty else None)
 
 
-def run(commands, stall=None, seed=1):
-    """rd of each command (operation, arg, rs1, rs2), and the Result"""
-    dut = unit()
+def plant_all(verilog):
+    for number, (old, new) in enumerate(FAULTS.values(), 1):
+        assert verilog.count(old) == 1, f"{old!r} must occur once in the Verilog: write the fault anew"
+        verilog = verilog.replace(old, new.replace("@", f"4'd{number}"))
+    return verilog
+
+
+def run(commands, stall=None, seed=1, fault=None):
+    """rd of each command (operation, arg, rs1, rs2), and the Result; with a fault's number of the unit that has it"""
+    dut = unit(faulty=fault is not None)
+    dut.power_up(seed)
+    if fault is not None:
+        dut.set(fault=fault)
     beats = dut.sinks["cmd"].beats(len(commands))
     columns = np.array(commands, np.uint64).T
     beats["function_id"] = columns[1] << m.OPERATION_BITS | columns[0]
     beats["inputs_0"], beats["inputs_1"] = columns[2], columns[3]
-    result = dut.run({"cmd": beats}, stall=stall or {}, seed=seed, expect={"rsp": len(commands)})
+    result = dut.run({"cmd": beats}, stall=stall or {}, seed=seed, expect={"rsp": len(commands)},
+                     fresh=False)
     return result["rsp"].beats["outputs_0"].astype(np.int64).tolist(), result
 
 
@@ -65,23 +103,41 @@ def random_commands(seed, count):
     return commands
 
 
+SEQUENCE = 10_000   # commands
+
+
+@functools.cache
+def sequence(seed):
+    """Random commands, and what the model makes of them."""
+    model, commands = m.CfuModel(), random_commands(seed, SEQUENCE)
+    return commands, [model.run(*command) for command in commands]
+
+
 @pytest.mark.parametrize("name", STALLS)
 def test_random_sequences(name):
-    for seed in range(3):
-        check(random_commands(seed, 20_000), STALLS[name], seed)
+    for seed in range(4):
+        commands, expected = sequence(seed)
+        got, _ = run(commands, STALLS[name], seed)
+        wrong = [n for n, value in enumerate(got) if value != expected[n]]
+        assert not wrong, f"seed {seed}: command {wrong[0]}"
+
+
+def test_random_sequences_find_each_planted_fault():
+    commands, expected = sequence(0)
+    assert run(commands, fault=0)[0] == expected
+    for number, what in enumerate(FAULTS, 1):
+        got, _ = run(commands, fault=number)
+        assert got != expected, f"nothing shows that {what}"
 
 
 def test_the_model_in_c_is_the_same(tmp_path):
-    (tmp_path / "generated").mkdir()
-    text = "".join(f"#define {name} {value}\n" for name, value in m.constants().items())
-    (tmp_path / "generated/soc.h").write_text(text)
-    library = host.build(tmp_path, ("cfu_model.c",), flags=("-fsanitize=undefined", "-fno-sanitize-recover=all"))
+    m.write_header(tmp_path)
+    library = host.build(tmp_path, ("cfu_model.c",), flags=host.SANITIZED)
     function = library.cfu_model
     function.argtypes, function.restype = [ctypes.c_void_p, *[ctypes.c_uint32] * 4], ctypes.c_uint32
     state = np.zeros(64, np.int32)
-    model = m.CfuModel()
-    for n, command in enumerate(random_commands(7, 20_000)):
-        assert function(state.ctypes.data, *command) == model.run(*command), n
+    for n, (command, rd) in enumerate(zip(*sequence(0), strict=True)):
+        assert function(state.ctypes.data, *command) == rd, n
 
 
 @pytest.mark.parametrize("wide", [0, 1])

@@ -297,7 +297,7 @@ def test_a_sum_that_is_wrong_unseen_is_exit_code_1(monkeypatch, capsys):
 CHECKS = {
     "none": "",
     "job's parity": r"jobqueue_(source_)+payload_(dst_stride|op|format)",
-    "parity of the rows' lengths": r"rowlengths_extra",
+    "parity of the rows' lengths": r"engine_lengths_(limit|valid)",
     "signature": r"writer_fifo_(readable|consume)",
     "walk": r"writer_burster_(row_)?address",
     "no OK in advance": r"^state",
@@ -320,7 +320,7 @@ class Mutable(LiteNormPeripheral):
             job_damaged.eq(self.queue.damaged & ~off("job's parity")),
             engine.job_damaged.eq(job_damaged),
         ]
-        engine.lengths.comb += If(off("parity of the rows' lengths"), engine.lengths.damaged.eq(0))
+        engine.lengths.sync += If(off("parity of the rows' lengths"), engine.lengths.damaged.eq(0))
         writer.comb += [
             If(off("signature"), writer.settled.eq(1)),
             If(off("walk"), writer.damaged.eq(0)),

@@ -14,8 +14,10 @@ from litenorm.firmware.generate import SOURCES
 from litenorm.nn import image
 from litenorm.nn.generate import Sampler, generate, load_gpt, next_random, pick, random_state
 from litenorm.nn.testing import random_gpt
+from litenorm.soc import cfu_model
 
-FILES = ("litenorm_ref.c", "kernels.c", "multiply.c", "vector.c", "gpt.c", "gpt_prepare.c", "sampler.c")
+FILES = ("litenorm_ref.c", "kernels.c", "multiply.c", "kernels_cfu.c", "cfu_model.c", "vector.c", "gpt.c",
+         "gpt_prepare.c", "sampler.c")
 
 # What generation.c does on the SoC. The clock ticks at every look: each timed part is one tick.
 SHIM = """
@@ -157,10 +159,13 @@ class Firmware:
         return code, tokens.tolist(), logits, report
 
 
-@pytest.fixture(scope="module", params=("plain", "sanitized"))
+@pytest.fixture(scope="module", params=("plain", "sanitized", "cfu"))
 def firmware(request, tmp_path_factory):
-    flags = () if request.param == "plain" else ("-fsanitize=undefined", "-fno-sanitize-recover=all")
-    return Firmware(tmp_path_factory.mktemp("gpt"), flags)
+    """cfu: with the model of the custom instructions"""
+    folder = tmp_path_factory.mktemp("gpt")
+    if request.param == "cfu":
+        cfu_model.write_header(folder)
+    return Firmware(folder, () if request.param == "plain" else host.SANITIZED)
 
 
 MODELS = {  # name -> arguments of random_gpt, prompt, tokens
@@ -294,7 +299,7 @@ def test_cross_compiles_for_rv32im_without_a_warning(tmp_path):
     (tmp_path / "string.h").write_text("#include <stddef.h>\nvoid *memset(void *to, int value, size_t count);\n"
                                        "int strncmp(const char *a, const char *b, size_t count);\n")
     flags = ["-march=rv32im", "-mabi=ilp32", "-ffreestanding", "-O2", *host.WARNINGS, "-std=c11"]
-    for name in FILES[3:]:
+    for name in FILES[-4:]:
         command = [compiler, *flags, f"-I{tmp_path}", f"-I{SOURCES}", "-c", SOURCES / name, "-o", tmp_path / "object.o"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

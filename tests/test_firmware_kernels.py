@@ -35,23 +35,16 @@ class KernelRequant(ctypes.Structure):
 DTYPES = {"s8": np.int8, "s16": np.int16}
 
 
-SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
-
-
-def build_cfu(folder, *sources, flags=SANITIZED):
-    """The kernels and `sources` for a SoC whose headers say that its CPU has the custom instructions."""
-    (folder / "generated").mkdir()
-    text = "".join(f"#define {name} {value}\n" for name, value in cfu_model.constants().items())
-    (folder / "generated/soc.h").write_text(text)
-    return host.build(folder, ("kernels.c", "multiply.c", "kernels_cfu.c", "cfu_model.c", *sources), flags=flags)
+SOURCES = ("kernels.c", "multiply.c", "vector.c", "kernels_cfu.c", "cfu_model.c")
 
 
 @pytest.fixture(scope="module", params=("plain", "sanitized", "cfu"))
 def kernels(request, tmp_path_factory):
+    """cfu: with the model of the custom instructions"""
     folder = tmp_path_factory.mktemp("kernels")
     if request.param == "cfu":
-        return build_cfu(folder)
-    return host.build(folder, ("kernels.c", "multiply.c"), flags=() if request.param == "plain" else SANITIZED)
+        cfu_model.write_header(folder)
+    return host.build(folder, SOURCES, flags=() if request.param == "plain" else host.SANITIZED)
 
 
 def pointer(array):
@@ -166,6 +159,32 @@ def test_tiles_write_their_elements_only(kernels, rows, depth, columns, step, ki
         expected = np.full((5, 24), 55)
         expected[:rows, first:first + columns] = part(a @ b[:, :depth].T)
         np.testing.assert_array_equal(stored, expected)
+
+
+@pytest.mark.parametrize("out", DTYPES)
+@pytest.mark.parametrize("kind", ("s8", "u16"))
+@pytest.mark.parametrize("depth, columns, step, shift", [(4, 4, 1, 0), (32, 12, 0, 0), (71, 9, 1, 0), (20, 5, 0, 2)])
+def test_product_of_one_row(kernels, depth, columns, step, shift, kind, out):
+    """Also of a row that does not begin at a word; with and without a bias."""
+    rng = np.random.default_rng(9)
+    low, high = (-128, 128) if kind == "s8" else (0, 65536)
+    row = rng.integers(low, high, depth + 8).astype(np.int8 if kind == "s8" else np.uint16)   # read up to a whole panel
+    a, b = row[shift:][:depth].astype(np.int64), rng.integers(-128, 128, (columns, depth))
+    right = panels(b)
+    bias = rng.integers(-(2**12), 2**12, columns).astype(np.int32)
+    requant = random_requant(rng, 30, out, (1 if out == "s16" else 0.01) / (1 if kind == "s8" else 256) / depth**0.5)
+    channels = (3 + np.arange(columns)) * step
+    part = Requant(requant.multiplier[channels], requant.shift[channels], out)
+    for first in (4, 5):
+        for added in (None, bias):
+            stored = np.full(24, 55, DTYPES[out])
+            getattr(kernels, f"vector_product_{kind}")(
+                pointer(stored[first:]), pointer(row[shift:]), pointer(right), right.strides[0],
+                None if added is None else pointer(added), ctypes.byref(KernelRequant(requant, step)), 3, columns,
+                depth)
+            expected = np.full(24, 55)
+            expected[first:first + columns] = part(a @ b.T + (0 if added is None else added))
+            np.testing.assert_array_equal(stored, expected)
 
 
 S32 = st.integers(-(2**31), 2**31 - 1)

@@ -9,6 +9,7 @@ import pytest
 from litenorm.fpga import command, flow
 from litenorm.fpga.report import Clock, Placed, TimingNotMet
 from litenorm.sim import cli
+from litenorm.sim.errors import MissingTool
 
 PLACED = Placed(
     "ecp5",
@@ -30,6 +31,7 @@ def builds(monkeypatch, tmp_path):
 
     monkeypatch.setenv("LITENORM_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(flow, "build", build)
+    monkeypatch.setattr(flow, "check_loader", lambda: None)
     monkeypatch.setattr(flow, "load", lambda board, bitstream: seen.append((board.name, bitstream)))
     return seen
 
@@ -80,12 +82,27 @@ def test_build_and_load(builds, tmp_path):
     (["ulx3s-45f", "--json", "x.json"], "give --build as well"),
     (["ulx3s-45f", "--load"], "has no bitstream: give --build"),
     (["ulx3s-45f", "--build", "--json", "/"], "/ is a folder: name a JSON file"),
+    (["arty-a7-35", "--build", "--json", "x.json"], "--json and --seeds belong to boards that nextpnr places"),
+    (["ulx3s-45f", "--load", "--lanes", "8"], "--load alone sends the bitstream that is there: give --build"),
+    (["ulx3s-45f", "--seeds", "2"], "--seeds belongs to a bitstream: give --build as well"),
+    (["ulx3s-45f", "--", "--output-dir", "out"], "--output-dir behind -- has no effect; good: give it before --"),
+    (["ulx3s-45f", "--", "--csr-json=csr.json"], "--csr-json behind -- has no effect; good: soc.json in the output"),
+    (["ulx3s-45f", "--", "--help"], "python -m litenorm.soc.targets.ulx3s --help lists the flags"),
 ))
 def test_bad_input_is_one_line_and_exit_1(builds, capsys, arguments, text):
     assert cli.main(["build", *arguments]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith("litenorm: error: ") and text in error
     assert builds == []
+
+
+def test_a_missing_loader_is_told_before_the_build(builds, capsys, monkeypatch):
+    def check_loader():
+        raise MissingTool(flow.LOADER_HELP)
+
+    monkeypatch.setattr(flow, "check_loader", check_loader)
+    assert cli.main(["build", "ulx3s-45f", "--build", "--load"]) == 1
+    assert "install the Debian package openfpgaloader" in capsys.readouterr().err and builds == []
 
 
 def test_timing_that_is_not_met_is_exit_1(builds, capsys, monkeypatch):

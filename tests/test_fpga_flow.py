@@ -209,6 +209,58 @@ def test_arty_needs_vivado(monkeypatch, tmp_path):
         flow.build(BOARDS["arty-a7-35"], [], tmp_path / "out", print)
 
 
+def test_a_seed_that_is_not_routed_is_passed_over(fake, tmp_path):
+    program = tools.folder() / "nextpnr-ecp5"
+    usual = program.read_text()
+    program.write_text(usual.replace('print((data', """if after("--seed") != "2":
+        print("ERROR: Routing design failed.")
+        sys.exit(1)
+    print((data"""))
+    built, _ = build(tmp_path / "out")
+    assert built.seed == 2 and built.tried == ((2, 62.5),) and built.bitstream.read_text() == "seed 2"
+    with pytest.raises(BuildError, match="place and route failed: Routing design failed"):
+        build(tmp_path / "out", seeds=(1, 3))
+    assert not built.bitstream.exists()
+
+
+def test_a_bitstream_that_is_written_in_part_goes(fake, tmp_path):
+    program = tools.folder() / "ecppack"
+    program.write_text("#!/bin/sh\necho half >top.bit\necho 'ERROR: No space left on device'\nexit 1\n")
+    with pytest.raises(BuildError, match="packing failed: No space left on device"):
+        build(tmp_path / "out")
+    with pytest.raises(ValueError, match="has no bitstream"):
+        flow.find_bitstream(tmp_path / "out")
+
+
+def test_another_toolchain_is_told(fake, tmp_path):
+    project(tmp_path / "out", frequency=50e6)
+    (tmp_path / "out/gateware/build_top.sh").write_text("diamondc top.tcl\n")
+    with pytest.raises(BuildError, match="does not call nextpnr: leave out --toolchain"):
+        build(tmp_path / "out")
+
+
+def test_the_vendor_s_tool(fake, tmp_path, monkeypatch):
+    """Its report tells of the clocks, and what an earlier build has left does not pass for this one's."""
+    monkeypatch.setattr(flow.shutil, "which", lambda name: name)
+    gateware = tmp_path / "out/gateware"
+    project(tmp_path / "out")
+    arty = BOARDS["arty-a7-35"]
+
+    def run(text, **options):
+        (gateware / "build_top.sh").write_text(f"{text}\necho Timing constraints are not met. >top_timing_synth.rpt\n")
+        return flow.build(arty, [], tmp_path / "out", lambda text: None, **options)
+
+    good = "echo bits >top.bit\necho All user specified timing constraints are met. >top_timing.rpt"
+    assert run(good).bitstream == gateware / "top.bit"
+    with pytest.raises(BuildError, match="Vivado wrote no bitstream"):
+        run("true")
+    missed = "echo bits >top.bit\necho Timing constraints are not met. >top_timing.rpt"
+    with pytest.raises(TimingNotMet, match="timing is not met: see .*top_timing.rpt; try a lower --sys-clk-freq"):
+        run(missed)
+    assert not (gateware / "top.bit").exists()
+    assert run(missed, timing_allow_fail=True).bitstream == gateware / "top.bit"
+
+
 # Loading ------------------------------------------------------------------------------------------------------------
 
 def test_loading(monkeypatch, tmp_path):

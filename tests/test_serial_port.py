@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import serial
 
+from litenorm.sim import serial as simulated
+from litenorm.sim.errors import SimulationError
 from litenorm.sim.runner import Observer, SimOptions
 from litenorm.sim.serial import SimulatedPort, build_parts, identifier, image_id
 
@@ -101,6 +104,18 @@ def test_port_of_a_soc_that_starts_in_the_firmware():
         folder = port.folder
         assert folder.exists()
     assert not folder.exists()
+
+
+def test_a_simulation_that_does_not_start_is_told(tmp_path, monkeypatch):
+    header = tmp_path / "software/include/generated/soc.h"
+    header.parent.mkdir(parents=True)
+    header.write_text('#define CONFIG_IDENTIFIER "a SoC"\n')
+    monkeypatch.setenv("LITENORM_BUILD", str(tmp_path / "build"))
+    monkeypatch.setattr(simulated, "build_parts", lambda *_: (tmp_path, header, tmp_path / "nowhere"))
+    monkeypatch.setattr(simulated, "write_memories", lambda *_: None)
+    with SimulatedPort(SimOptions()) as port, serial.Serial(port.path):
+        with pytest.raises(SimulationError, match="the simulation cannot be started: .*nowhere"):
+            port.wait(TIMEOUT)
 
 
 def test_image_without_an_identification():

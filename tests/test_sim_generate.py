@@ -10,12 +10,12 @@ import pytest
 
 from litenorm.bench.generate import run_generate as run_on_board
 from litenorm.bench.host import Board, BoardError
-from litenorm.nn.generate import Sampler, generate
+from litenorm.nn.generate import Sampler, generate, load_gpt
 from litenorm.nn.image import write_gpt_image
-from litenorm.nn.testing import random_gpt
+from litenorm.nn.testing import random_gpt, write_gpt_checkpoint
 from litenorm.sim import cli, protocol
 from litenorm.sim.errors import ProtocolError
-from litenorm.sim.generate import OPERATIONS, TextFilter, compare, run_generate
+from litenorm.sim.generate import OPERATIONS, TextFilter, compare, multiply_accumulates, run_generate
 from litenorm.sim.generate_command import sampler_of
 from litenorm.sim.runner import Observer, SimOptions, SimResult, run_soc
 from litenorm.sim.serial import SimulatedPort
@@ -36,10 +36,10 @@ class Reader(Observer):
 
 # On the SoC -----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_core_and_twin_write_the_reference_s_tokens(sampler):
+@pytest.mark.parametrize("variant, sampler", [("standard", "top 4"), ("full+cfu", "greedy")])
+def test_core_and_twin_write_the_reference_s_tokens(variant, sampler):
     gpt, sampler, reader = random_gpt(5), SAMPLERS[sampler], Reader()
-    report = run_generate(SimOptions(), gpt, PROMPT, COUNT, sampler, ("accel", "cpu"), reader)
+    report = run_generate(SimOptions(cpu_variant=variant), gpt, PROMPT, COUNT, sampler, ("accel", "cpu"), reader)
     assert report.ok, report.result.log
     expected = generate(gpt, gpt.encode(PROMPT), COUNT, sampler).tokens
     assert report.tokens == {"accel": expected, "cpu": expected} and report.different == {"accel": 0, "cpu": 0}
@@ -54,10 +54,9 @@ def test_core_and_twin_write_the_reference_s_tokens(sampler):
     assert accel["softmax"] < cpu["softmax"] and accel["layernorm"] < cpu["layernorm"]
 
 
-@pytest.mark.parametrize("variant", ("standard", "full"))
-def test_without_the_core_and_on_another_cpu(variant):
+def test_without_the_core():
     gpt = random_gpt(5)
-    report = run_generate(SimOptions(config=None, cpu_variant=variant), gpt, PROMPT, COUNT, SAMPLERS["top 4"])
+    report = run_generate(SimOptions(config=None), gpt, PROMPT, COUNT, SAMPLERS["top 4"])
     assert report.ok and list(report.tokens) == ["cpu"], report.result.log
     assert report.tokens["cpu"] == generate(gpt, gpt.encode(PROMPT), COUNT, SAMPLERS["top 4"]).tokens
 
@@ -74,28 +73,45 @@ def test_a_prompt_can_be_typed_at_the_console():
     assert result.exit_code == 1 and result.records.one("error")["text"] == "there_is_no_workload_image_in_memory"
 
 
-def test_a_board_writes_the_same():
-    """The simulated SoC as a board: its console over a serial port, with the image in memory, and with another one."""
+def test_the_command_writes_on_a_board(tmp_path, capsys):
+    """`litenorm generate --port`; the board is the simulated SoC behind a pseudo-terminal, with the model in memory."""
+    folder = write_gpt_checkpoint(tmp_path / "tiny")
+    gpt, _ = load_gpt(folder)
+    sampler, file = Sampler(0.7, 4, 9), tmp_path / "out.json"
+    expected = generate(gpt, gpt.encode("bad"), 4, sampler).tokens
+    options = SimOptions(image=write_gpt_image(gpt, gpt.encode("bad"), 4, sampler), max_cycles=0)
+    arguments = ["--checkpoint", str(folder), "--tokens", "4", "--temperature", "0.7", "--top-k", "4", "--seed", "9"]
+    with SimulatedPort(options) as port:
+        arguments = ["generate", "--port", port.path, *arguments, "--prompt"]
+        assert cli.main([*arguments, "bad", "--path", "both", "--json", str(file)]) == 0
+        out, data = capsys.readouterr().out, json.loads(file.read_text())
+        assert out.startswith(2 * f"bad{gpt.decode(expected)}\n") and "generate: ok" in out
+        assert data["tokens"] == {"accel": expected, "cpu": expected} and data["simulated_cycles"] is None
+        assert cli.main([*arguments, "bed"]) == 1
+    error = capsys.readouterr().err
+    assert "the model in the board's memory is another one, or has another prompt: reset the board" in error
+    assert error.count("\n") == 1
+
+
+def test_a_board_without_the_core():
     gpt, reader = random_gpt(7), Reader()
     options = SimOptions(config=None, image=write_gpt_image(gpt, gpt.encode("bad"), 4), max_cycles=0)
     with SimulatedPort(options) as port, Board(port.path, silence=120.0, heard=reader.chunk) as board:
         report = run_on_board(board, gpt, "bad", 4)
         assert report.ok and list(report.tokens) == ["cpu"] and reader.text == f"bad{report.text['cpu']}\n"
-        for prompt, paths, message in (("bed", None, "the model in the board's memory is another one"),
-                                       ("bad", ("accel",), "path accel needs the core")):
-            with pytest.raises(BoardError, match=message):
-                run_on_board(board, gpt, prompt, 4, paths=paths)
+        with pytest.raises(BoardError, match="path accel needs the core"):
+            run_on_board(board, gpt, "bad", 4, paths=("accel",))
         assert board.line_errors == 0
-    report.show()
 
 
 def test_the_command_with_the_gpt(tmp_path, capsys):
     path = tmp_path / "out.json"
-    assert cli.main(["generate", "--prompt", "I", "--tokens", "2", "--json", str(path)]) == 0
+    assert cli.main(["generate", "--cfu", "--prompt", "I", "--tokens", "2", "--json", str(path)]) == 0
     data, out = json.loads(path.read_text()), capsys.readouterr().out
     assert data["ok"] is True and data["different"] == {"accel": 0} and data["same_logits"] == {"accel": True}
     assert len(data["tokens"]["accel"]) == 2 and out.startswith("I" + data["text"]["accel"])
     assert "tokens that differ from the NumPy reference" in out and "generate: ok" in out
+    assert 0 < data["cycles"]["accel"]["text"]["total"] < 1_200_000     # in C it is 3 million
 
 
 # Command --------------------------------------------------------------------------------------------------------------
@@ -113,13 +129,24 @@ def test_the_command_with_the_gpt(tmp_path, capsys):
     (["--lanes", "3"], "lanes is 3"),
     (["--json", "/"], "is a folder: name a JSON file"),
     (["--checkpoint", "nowhere"], "nowhere is not a folder"),
-    (["--baud", "9600"], "--baud belongs to --port"), (["--port", "x", "--no-accel"], "are of the simulated SoC"),
+    (["--baud", "9600"], "--baud belongs to --port"), (["--port", "x", "--no-accel"], "--no-accel is of the"),
+    (["--port", "x", "--cfu"], "--cfu is of the simulated SoC; good: --port without it"),
+    (["--port", "x", "--lanes", "8"], "--lanes is of the simulated SoC"),
+    (["--cfu", "--cpu-variant", "lite"], "--cfu is VexRiscv's variant full+cfu, --cpu-variant is lite"),
     (["--port", "x", "--baud", "0"], "--baud is 0; good: that of the SoC's UART"),
 ])
 def test_what_cannot_be_is_one_line(capsys, arguments, message):
     assert cli.main(["generate", *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and error.startswith("litenorm: error: ") and error.count("\n") == 1
+
+
+def test_a_port_that_is_not_there_is_one_line(tmp_path, capsys):
+    folder = write_gpt_checkpoint(tmp_path / "tiny")
+    assert cli.main(["generate", "--checkpoint", str(folder), "--port", "/dev/nowhere", "--prompt", "a", "--tokens",
+                     "1"]) == 1
+    assert capsys.readouterr().err == ("litenorm: error: port /dev/nowhere cannot be opened: No such file or "
+                                       "directory\n")
 
 
 @pytest.mark.parametrize("arguments, sampler", [
@@ -216,6 +243,11 @@ def test_unknown_token_and_error_record_are_errors(case):
         report(case, log_of(*case, [99] * COUNT))
     with pytest.raises(ProtocolError, match="reported error -7: bus"):
         report(case, "@error code=-7 text=bus\n")
+
+
+def test_multiply_accumulates_are_counted_by_hand():
+    """2 layers of 4 matrices of 16 x 16 and 2 of 32 x 16, a head of 12; the second and the third token see 4 and 5."""
+    assert multiply_accumulates(random_gpt(1), 3, 3) == 2 * (4 * 256 + 2 * 512) + 12 * 16 + 2 * 4.5 * 16 * 2
 
 
 def test_a_path_that_is_not_there_is_refused():

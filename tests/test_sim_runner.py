@@ -86,14 +86,6 @@ def test_other_cpu_variants(tmp_path, variant):
     assert run_soc(options(tmp_path, ECHO, console="x.", image=bytes(8), cpu_variant=variant)).exit_code == 7
 
 
-@pytest.mark.parametrize("flags, variant", [
-    ([], "standard"), (["--cpu-variant", "imac"], "imac"), (["--cfu"], "full+cfu"),
-    (["--cfu", "--cpu-variant", "full"], "full+cfu"), (["--cpu-variant", "full+cfu"], "full+cfu"),
-])
-def test_flags_of_the_cpu_variant(flags, variant):
-    assert cli.cpu_variant(cli.make_parser().parse_args(["sim", *flags])) == variant
-
-
 def test_longest_console_text_arrives(tmp_path):
     text = "".join(chr(ord("a") + i % 26) for i in range(MAX_CONSOLE - 1))
     assert text in run_soc(options(tmp_path, ECHO, console=text + ".", image=bytes(8))).log
@@ -136,6 +128,15 @@ def test_compile_error_is_one_line_and_the_next_build_works(tmp_path):
     assert "\n" not in str(error.value)
     firmware(tmp_path, ECHO)
     assert run_soc(good).exit_code == 7
+
+
+def test_the_linker_s_reason_is_told(tmp_path, monkeypatch):
+    """Firmware that does not fit: by how much, and not that `ld` failed."""
+    monkeypatch.setenv("LITENORM_BUILD", str(tmp_path / "build"))
+    lines = ("/usr/bin/ld: region `main_ram' overflowed by 185344 bytes", "collect2: error: ld returned 1 exit status")
+    script = "import sys; print(sys.argv[1]); sys.exit(1)"
+    with pytest.raises(BuildError, match="^linking failed: region `main_ram' overflowed by 185344 bytes .all of it"):
+        build.run_tool("linking", [sys.executable, "-c", script, "\n".join(lines)], tmp_path)
 
 
 def test_bad_crc_is_reported_with_the_log(tmp_path):

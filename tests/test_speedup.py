@@ -9,6 +9,7 @@ from rich.console import Console
 
 from litenorm.bench import cfu, layer, speedup
 from litenorm.bench.plot import plt
+from litenorm.sim.layer import LABELS
 
 ROWS = [{"op": op, "n": n, "rows": 2, "path": path, "cycles": 2 * n * times}
         for op in speedup.OPERATIONS for n in (16, 64)
@@ -56,7 +57,7 @@ def test_table_of_custom_instructions_has_shares_and_cycles_per_mac():
     cycles = {"standard": {"accel": layer_cycles(3000, 5), "cpu": layer_cycles(3000, 500)},
               "full+cfu": {"accel": layer_cycles(400, 5), "cpu": layer_cycles(400, 500)}}
     console = Console(width=100, file=io.StringIO(), highlight=False)
-    console.print(cfu.table_of(cycles, 1000))
+    console.print(cfu.table_of("one layer", cycles, 1000, LABELS))
     lines = [line.split("│")[1:-1] for line in console.file.getvalue().splitlines() if "│" in line]
     cells = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
     assert cells["GEMM, cycles per MAC"] == ["3.000", "3.000", "0.400", "0.400"]

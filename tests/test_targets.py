@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 
@@ -146,6 +147,14 @@ def test_bad_values_are_one_line(flags, text, tmp_path):
     errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert done.returncode == 1 and len(errors) == 1 and text in errors[0]
     assert "Traceback" not in done.stdout
+
+
+def test_a_bios_that_does_not_compile_is_one_line(capsys):
+    def make_soc(config):
+        raise subprocess.CalledProcessError(2, ["make"])
+
+    assert script("ulx3s").common.run(None, SimpleNamespace(with_litenorm=False), make_soc, "ulx3s") == 1
+    assert capsys.readouterr().err == "error: Command '['make']' returned non-zero exit status 2.\n"
 
 
 def test_arty_build_without_vivado_says_so(tmp_path):

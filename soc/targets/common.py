@@ -2,6 +2,7 @@
 # Copyright (c) 2026 LiteNorm contributors
 """What the target scripts share: the settings of their SoCs, the flags of the core, build and load."""
 
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +15,7 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel.config import BACKENDS, SIZES
 from litenorm.accel.constants import OPS
 from litenorm.soc.identify import identify
-
-ROM_SIZE = 0x10000  # bytes at most; LiteX cuts the ROM down to its BIOS
+from litenorm.soc.options import ROM_SIZE
 
 
 def parser(platform, description, sys_clk_freq, script, core):
@@ -106,7 +106,7 @@ def run(target, args, make_soc, loader):
             if not Path(bitstream).exists():
                 raise ValueError(f"{bitstream} does not exist: give --build")
             OpenFPGALoader(loader).load_bitstream(bitstream)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0

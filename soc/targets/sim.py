@@ -12,6 +12,7 @@
 """
 
 import os
+import subprocess
 import sys
 
 from litex.build.generic_platform import CRG, Pins, Subsignal
@@ -27,11 +28,10 @@ from migen import *
 from litenorm.accel import LiteNormConfig
 from litenorm.soc import add_cfu, add_litenorm
 from litenorm.soc.identify import identify
-from litenorm.soc.options import MAIN_RAM_SIZE
+from litenorm.soc.options import MAIN_RAM_SIZE, ROM_SIZE
 
 SYS_CLK_FREQ = int(1e6)  # Hz, as litex_sim: it only decides how long the BIOS waits
 CORE = LiteNormConfig(lanes=4, max_length=1024)
-ROM_SIZE = 0x10000       # bytes at most; LiteX cuts the ROM down to its BIOS
 PROGRAM = "python -m litenorm.soc.targets.sim"
 
 _io = [
@@ -137,7 +137,7 @@ def main():
         print(identify(soc))
         builder = Builder(soc, **parser.builder_argdict)
         builder.build(sim_config=sim_config, interactive=not args.non_interactive, **parser.toolchain_argdict)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
