@@ -62,3 +62,11 @@ def test_table_of_custom_instructions_has_shares_and_cycles_per_mac():
     cells = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
     assert cells["GEMM, cycles per MAC"] == ["3.000", "3.000", "0.400", "0.400"]
     assert cells["softmax and LayerNorm"] == ["25.00%", "0.33%", "71.43%", "2.44%"]
+
+
+def test_bad_arguments_of_the_custom_instructions_bench(capsys, tmp_path):
+    for arguments, message in ((["--tokens", "1"], "--tokens is 1; good: 2 or more"),
+                               (["--json", str(tmp_path / "no/f.json")], "is not a folder")):
+        assert cfu.main(arguments) == 1
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
