@@ -6,7 +6,7 @@ import math
 import zlib
 
 from litenorm.bench.board import information
-from litenorm.bench.host import BoardError
+from litenorm.bench.host import CHECKED, BoardError
 from litenorm.nn.generate import Sampler, generate
 from litenorm.nn.image import CHECKED_FROM, write_gpt_image
 from litenorm.sim.errors import ProtocolError
@@ -41,7 +41,7 @@ def run_generate(board, gpt, prompt, count, sampler=None, paths=None, observer=N
         return compare(gpt, prompt, expected, paths, records, text)
 
     try:
-        report = board.ask(f"generate {'both' if len(paths) == 2 else paths[0]}", understand, (), math.inf)
+        report = board.ask(f"generate {'both' if len(paths) == 2 else paths[0]}", understand, CHECKED, math.inf)
     except ProtocolError as error:
         raise BoardError(str(error)) from None
     if isinstance(report, str):

@@ -24,7 +24,7 @@ ATTEMPTS = 5
 # Seconds that a board may send without a pause, in times of `silence`: while it is connected, and in an answer.
 CONNECTING, ANSWERING = 6, 60
 # Records that carry results: one without a check has lost it on the line.
-CHECKED = ("soc", "info", "selftest", "measure", "refused", "stage", "cycles", "rows", "error")
+CHECKED = ("soc", "info", "selftest", "measure", "refused", "stage", "cycles", "rows", "generate", "logits", "error")
 MAIN_RAM = 0x4000_0000  # where the firmware is linked to
 PROMPT = b"\rlitenorm> "  # a line ends by LF, CR
 GREETING = b"LiteNorm firmware, help lists"

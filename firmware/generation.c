@@ -42,27 +42,28 @@ static void print_token(uint32_t token)
 
 static void record_cycles(const char *phase, uint32_t tokens, const uint64_t cycles[GPT_OPERATIONS])
 {
+	char text[200];
 	uint64_t total = 0;
-	unsigned i;
+	unsigned i, length = 0;
 
-	for (i = 0; i < GPT_OPERATIONS; i++)
+	for (i = 0; i < GPT_OPERATIONS; i++) {
 		total += cycles[i];
-	printf("@cycles path=%s phase=%s tokens=%lu total=%llu", gpt.path->name, phase, (unsigned long)tokens,
-	       (unsigned long long)total);
-	for (i = 0; i < GPT_OPERATIONS; i++)
-		printf(" %s=%llu", operation_names[i], (unsigned long long)cycles[i]);
-	printf("\n");
+		length += (unsigned)snprintf(text + length, sizeof(text) - length, " %s=%llu", operation_names[i],
+					     (unsigned long long)cycles[i]);
+	}
+	record_checked("@cycles path=%s phase=%s tokens=%lu total=%llu%s", gpt.path->name, phase, (unsigned long)tokens,
+		       (unsigned long long)total, text);
 }
 
 static void record_sums(void)
 {
 	const struct gpt_report *report = &gpt.report;
 
-	printf("@rows path=%s softmax_rows=%lu softmax_sum_errors=%lu layernorm_rows=%lu layernorm_sum_errors=%lu "
-	       "sampler_rows=%lu sampler_sum_errors=%lu\n", gpt.path->name, (unsigned long)report->softmax_rows,
-	       (unsigned long)report->softmax_sum_errors, (unsigned long)report->layernorm_rows,
-	       (unsigned long)report->layernorm_sum_errors, (unsigned long)report->sampler_rows,
-	       (unsigned long)report->sampler_sum_errors);
+	record_checked("@rows path=%s softmax_rows=%lu softmax_sum_errors=%lu layernorm_rows=%lu "
+		       "layernorm_sum_errors=%lu sampler_rows=%lu sampler_sum_errors=%lu", gpt.path->name,
+		       (unsigned long)report->softmax_rows, (unsigned long)report->softmax_sum_errors,
+		       (unsigned long)report->layernorm_rows, (unsigned long)report->layernorm_sum_errors,
+		       (unsigned long)report->sampler_rows, (unsigned long)report->sampler_sum_errors);
 	if (report->softmax_sum_errors || report->layernorm_sum_errors || report->sampler_sum_errors)
 		board_fail();
 }
@@ -113,15 +114,15 @@ static int run(const struct block_path *path, const uint16_t *prompt, uint32_t p
 
 	gpt.path = path;
 	gpt.cycles = board_cycles;
-	printf("@generate path=%s prompt=%lu tokens=%lu image=%lu\n", path->name, (unsigned long)prompt_tokens,
-	       (unsigned long)gpt.image->tokens, (unsigned long)gpt.image->crc);
+	record_checked("@generate path=%s prompt=%lu tokens=%lu image=%lu", path->name, (unsigned long)prompt_tokens,
+		       (unsigned long)gpt.image->tokens, (unsigned long)gpt.image->crc);
 	result = write_text(prompt, prompt_tokens, &crc);
 	if (result != LITENORM_OK) {
 		fail(result, litenorm_strerror(result));
 		return result;
 	}
 	record_sums();
-	printf("@logits path=%s crc=%08lx\n", path->name, (unsigned long)crc);
+	record_checked("@logits path=%s crc=%08lx", path->name, (unsigned long)crc);
 	record_tensor(path->name, "tokens", "u16", gpt.written, 1, gpt.image->tokens, sizeof(*gpt.written));
 	return LITENORM_OK;
 }
