@@ -160,6 +160,18 @@ class LiteNormConfig:
             return 64 * self.max_length
         return {"area": 4096, "balanced": 128}[self.size] * (self.max_length + 16)
 
+    # Constants of a row --------------------------------------------------------------------------------------
+
+    @property
+    def short_rows(self):
+        """Rows have few beats, so that their constants must follow each other sooner than in a core of fewer lanes."""
+        return self.lanes >= 8
+
+    @property
+    def row_steps(self):
+        """Quotient bits of a row's division a cycle: a row every 9 / 6 cycles and a few."""
+        return 3 if self.short_rows else 2
+
     # Softmax -------------------------------------------------------------------------------------------------
 
     @property

@@ -111,27 +111,39 @@ class Divider(LiteXModule):
 
 
 class SquareRoot(LiteXModule):
-    """Digit-recurrence square root, `steps` bits a cycle: root^2 <= value < (root + 1)^2.
+    """Digit-recurrence square root, `steps` bits a cycle: root^2 + remainder == value, 0 <= remainder <= 2 * root.
 
-    Latency: root_bits / steps + 1 cycles from `start` to `done`; both hold until the next `start`, which is not seen
-    while it runs.
+    With `upper_bits` it goes on with another one's result: root^2 + remainder == high * 4^root_bits + value, where
+    upper^2 + upper_remainder == high is what that one found. So a long root is formed by two units, and the first one
+    takes the next value while the second one ends.
+
+    Latency: root_bits / steps + 1 cycles from `start` to `done`; all results hold until the next `start`, which is not
+    seen while it runs.
+
+    root_bits   bits found here, a multiple of `steps`
+    upper_bits  bits found before
     """
 
-    def __init__(self, root_bits, steps):
+    def __init__(self, root_bits, steps, upper_bits=0):
         if root_bits % steps:
             raise ValueError(f"root_bits is {root_bits}; good: a multiple of steps = {steps}")
+        all_bits = upper_bits + root_bits
+        # value - root^2 <= 2 * root: two bits more than the root, and two more come in before a trial.
+        remainder_bits = all_bits + 2
         self.start = Signal()                   # i: pulse, samples `value`
         self.value = Signal(2 * root_bits)      # i
+        if upper_bits:
+            self.upper = Signal(upper_bits)                 # i: root, and
+            self.upper_remainder = Signal(upper_bits + 2)   # i: remainder, at most 2 * upper
         self.done = Signal()                    # o
-        self.root = Signal(root_bits)           # o: floor(sqrt(value))
+        self.root = Signal(all_bits)            # o: floor(sqrt(value))
+        self.remainder = Signal(remainder_bits, reset_less=True)    # o
         self.latency = root_bits // steps + 1
 
         # # #
 
-        # value - root^2 <= 2 * root: two bits more than the root, and two more come in before a trial.
-        remainder_bits = root_bits + 2
         value = Signal(2 * root_bits, reset_less=True)
-        remainder = Signal(remainder_bits, reset_less=True)
+        remainder = self.remainder
         count = Signal(max=root_bits // steps + 1)
         running = Signal()
 
@@ -142,7 +154,7 @@ class SquareRoot(LiteXModule):
             reduced = Signal(remainder_bits + 2, name=f"reduced{i}")
             bit = Signal(name=f"bit{i}")
             kept = Signal(remainder_bits, name=f"kept{i}")
-            root = Signal(root_bits, name=f"root{i}")
+            root = Signal(all_bits, name=f"root{i}")
             pair = value[2 * (root_bits - 1 - i) : 2 * (root_bits - i)]
             self.comb += [
                 shifted.eq(Cat(pair, next_remainder)),
@@ -155,8 +167,8 @@ class SquareRoot(LiteXModule):
             next_remainder, next_root = kept, root
         self.sync += [
             If(running | self.start,
-                remainder.eq(Mux(running, next_remainder, 0)),
-                self.root.eq(Mux(running, next_root, 0)),
+                remainder.eq(Mux(running, next_remainder, self.upper_remainder if upper_bits else 0)),
+                self.root.eq(Mux(running, next_root, self.upper if upper_bits else 0)),
                 value.eq(Mux(running, Cat(C(0, 2 * steps), value[: -2 * steps]), self.value)),
             ),
             If(running,
@@ -174,12 +186,12 @@ class DigitProduct(LiteXModule):
     """product = seed + factor * digits, the digits' most significant ones first, `digit_bits` bits a cycle.
 
     Each `strobe` makes it product * 2^digit_bits + factor * digit: so behind n digits the seed has moved up by
-    n * digit_bits bits. Modulo 2^product_bits. digit_bits: 1 or 2.
+    n * digit_bits bits. Modulo 2^product_bits. digit_bits: 1 to 3.
     """
 
     def __init__(self, factor_bits, digit_bits, product_bits):
-        if digit_bits not in (1, 2):
-            raise ValueError(f"digit_bits is {digit_bits}; good: 1 or 2")
+        if digit_bits not in (1, 2, 3):
+            raise ValueError(f"digit_bits is {digit_bits}; good: 1, 2 or 3")
         self.load = Signal()                        # i: pulse, product = seed
         self.seed = Signal(product_bits)            # i
         self.factor = Signal(factor_bits)           # i: held from `load` on while digits come
@@ -189,13 +201,19 @@ class DigitProduct(LiteXModule):
 
         # # #
 
-        multiple = Signal(factor_bits + 2)          # factor * digit
+        factor = self.factor
+        multiple = Signal(factor_bits + digit_bits) # factor * digit
         total = Signal(product_bits)
-        cases = {0: multiple.eq(0), 1: multiple.eq(self.factor)}
-        if digit_bits == 2:
-            triple = Signal(factor_bits + 2, reset_less=True)
-            self.sync += If(self.load, triple.eq(self.factor + (self.factor << 1)))
-            cases |= {2: multiple.eq(self.factor << 1), 3: multiple.eq(triple)}
+        # Odd multiples are kept, the others are shifts of them.
+        sums = {3: factor + (factor << 1), 5: factor + (factor << 2), 7: (factor << 3) - factor}
+        multiples = {0: C(0), 1: factor}
+        for m in range(2, 2**digit_bits):
+            if m % 2:
+                multiples[m] = Signal(factor_bits + digit_bits, name=f"times{m}", reset_less=True)
+                self.sync += If(self.load, multiples[m].eq(sums[m]))
+            else:
+                multiples[m] = multiples[m // 2] << 1
+        cases = {m: multiple.eq(value) for m, value in multiples.items()}
         self.comb += [
             Case(self.digit, cases),
             total.eq((self.product << digit_bits) + multiple),

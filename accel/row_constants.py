@@ -3,6 +3,9 @@
 
 """Between the passes: what the normalizer multiplies a row by, one division (and one square root) a row."""
 
+from functools import reduce
+from operator import or_
+
 from litex.gen import *
 from litex.soc.interconnect import stream
 from migen import *
@@ -16,9 +19,8 @@ from litenorm.accel.rows import OP, affine_params, only, row_params
 from litenorm.accel.statistics import statistics_layout
 from litenorm.accel.variance import Variance
 
-STEPS = 2               # quotient and root bits a cycle
-MEAN_STEPS = 3          # quotient bits of the mean a cycle, all found together, in each of two dividers
-QUOTIENT_BITS = c.GAIN_BITS + c.GAIN_BITS % STEPS
+ROOT_STEPS = 2          # root bits a cycle
+QUOTIENT_BITS = -(-c.GAIN_BITS // 6) * 6    # GAIN_BITS or a few more: a multiple of 2 and of 3, the division's steps
 ROWS = 8                # rows whose params wait here while their constants are computed
 
 
@@ -66,8 +68,9 @@ class RowConstants(LiteXModule):
 
     Latency: `latency[op]` cycles from the first one with record.valid (softmax: and sums.valid) to source.valid in an
     idle unit, the same for every row; for s16 inputs and max_length 1024 softmax 12, norms 29. Throughput: a row every
-    `interval[op]` cycles, softmax 10, norms 11. A norm's row enters at once behind a softmax row, a softmax row when
-    the norms' units are idle. No result depends on it.
+    `interval[op]` cycles, softmax 10, norms 11. With 8 or 16 lanes (config.short_rows) the latency is 9 and 27, the
+    interval 7 and 8: a division finds more bits a cycle, the root has two units. A norm's row enters at once behind a
+    softmax row, a softmax row when the norms' units are idle. No result depends on it.
     """
 
     def __init__(self, config):
@@ -88,12 +91,13 @@ class RowConstants(LiteXModule):
         ]
 
         # The division, for all operations.
-        self.divider = divider = Divider(max(config.exp_sum_bits, c.ROOT_BITS), QUOTIENT_BITS, STEPS, together=STEPS)
+        steps = config.row_steps
+        self.divider = divider = Divider(max(config.exp_sum_bits, c.ROOT_BITS), QUOTIENT_BITS, steps, together=steps)
         self.dividing = dividing = Signal()     # the divider has a row's quotient, or forms it
         self.free = free = Signal()             # it may start the next row
         self.whole = whole = Signal(reset=1)    # all that belongs to the quotient is there
         quotient = divider.quotient
-        if QUOTIENT_BITS > c.GAIN_BITS:     # an odd GAIN_BITS: the divider saturates a bit too high
+        if QUOTIENT_BITS > c.GAIN_BITS:     # then the divider saturates too high
             quotient = Mux(quotient[c.GAIN_BITS:] != 0, 2**c.GAIN_BITS - 1, quotient)
         self.comb += [
             source.gain.eq(quotient),
@@ -172,28 +176,37 @@ class RowConstants(LiteXModule):
         self.comb += layernorm.eq(record.op == OP["layernorm"])
 
         # A unit's row: it enters, and leaves to the unit behind it when that is empty. The cycle that this costs is not
-        # missed, for the division takes longer than any of them.
+        # missed, for the division and the last digit of B take as long as any of them.
         in_variance, in_shift, in_root, in_high, in_low = (
             Signal(name=f"in_{name}") for name in ("variance", "shift", "root", "high", "low"))
         enter, leave_variance, leave_shift, leave_root, leave_high = (
             Signal(name=name) for name in ("enter", "leave_variance", "leave_shift", "leave_root", "leave_high"))
-        for inside, entry, leave in ((in_variance, enter, leave_variance), (in_shift, leave_variance, leave_shift),
-                                     (in_root, leave_shift, leave_root), (in_high, enter, leave_high),
-                                     (in_low, leave_high, leave_root)):
+        enter_root = leave_shift if not config.short_rows else Signal(name="enter_root")
+        leave_low = leave_root if not config.short_rows else Signal(name="leave_low")
+
+        def add_stage(inside, entry, leave):
             self.sync += [If(leave, inside.eq(0)), If(entry, inside.eq(1))]
+
+        add_stage(in_variance, enter, leave_variance)
+        add_stage(in_shift, leave_variance, leave_shift)
+        add_stage(in_root, enter_root, leave_root)
+        add_stage(in_high, enter, leave_high)
+        add_stage(in_low, leave_high, leave_low)
 
         # V, its shift and that of N, its root.
         self.variance = variance = Variance(
             config.length_bits, config.sum_bits, config.square_sum_bits, c.EPS_BITS, v_bits)
         self.variance_shift = shift = LeadingShift(v_bits, 2, most=(v_bits - 1) // 2)
         self.length_shift = length_shift = LeadingShift(length_bits, 1, most=length_bits - 1)
-        self.root = root = SquareRoot(c.ROOT_BITS, STEPS)
+        upper_bits = -(-c.ROOT_BITS // (2 * ROOT_STEPS)) * ROOT_STEPS if config.short_rows else 0
+        self.root = root = SquareRoot(c.ROOT_BITS - upper_bits, ROOT_STEPS, upper_bits)
         shift_zero = Signal()
         shift_centered = Signal()
         root_zero = Signal()
         root_centered = Signal()
         root_amount = Signal(len(source.amount))
         root_length = Signal(length_bits)
+        root_row = {"zero": root_zero, "centered": root_centered, "length": root_length, "amount": root_amount}
         held_length = Signal(length_bits)       # record.length while it is held
         self.comb += [
             # The record is held until V is there.
@@ -207,30 +220,54 @@ class RowConstants(LiteXModule):
             shift.value.eq(variance.v),
             length_shift.start.eq(leave_variance),
             length_shift.value.eq(held_length),
-            leave_shift.eq(in_shift & shift.done & length_shift.done & ~in_root),
-            root.start.eq(leave_shift),
-            root.value.eq(shift.shifted[v_bits - 2 * c.ROOT_BITS :]),
+            root.start.eq(enter_root),
         ]
         self.sync += [
             held_length.eq(record.length),
             If(leave_variance, shift_zero.eq(variance.zero), shift_centered.eq(layernorm)),
-            If(leave_shift,
-                root_zero.eq(shift_zero),
-                root_centered.eq(shift_centered),
-                root_length.eq(length_shift.shifted),
-                # k = GAIN_SHIFT + NORM_LENGTH_BITS - NORM_FRACTION_BITS - bitlen(N) - h, bitlen(N) = length_bits -
-                # count, h = count of V's shift - (v_bits - 36) / 2
-                root_amount.eq(
-                    c.GAIN_SHIFT - c.NORM_FRACTION_BITS + (v_bits // 2 - c.ROOT_BITS)
-                    - config.fraction_bits + shift_offset(config) + length_shift.count - shift.count),
-            ),
         ]
+        normalized = shift.shifted[v_bits - 2 * c.ROOT_BITS :]
+        # What goes to the root, and beside it.
+        row = {
+            "zero": shift_zero,
+            "centered": shift_centered,
+            "length": length_shift.shifted,
+            # k = GAIN_SHIFT + NORM_LENGTH_BITS - NORM_FRACTION_BITS - bitlen(N) - h, bitlen(N) = length_bits - count,
+            # h = count of V's shift - (v_bits - 36) / 2
+            "amount": c.GAIN_SHIFT - c.NORM_FRACTION_BITS + (v_bits // 2 - c.ROOT_BITS)
+                      - config.fraction_bits + shift_offset(config) + length_shift.count - shift.count,
+        }
+        shifted_out = in_shift & shift.done & length_shift.done
+        if config.short_rows:
+            # The upper half of the root has a unit of its own.
+            in_upper = Signal(name="in_upper")
+            self.root_upper = root_upper = SquareRoot(upper_bits, ROOT_STEPS)
+            add_stage(in_upper, leave_shift, enter_root)
+            lower_value = Signal(len(root.value))
+            upper_row = {name: Signal.like(register, name=f"upper_{name}") for name, register in root_row.items()}
+            self.comb += [
+                leave_shift.eq(shifted_out & ~in_upper),
+                root_upper.start.eq(leave_shift),
+                root_upper.value.eq(normalized[-2 * upper_bits :]),
+                enter_root.eq(in_upper & root_upper.done & ~in_root),
+                root.upper.eq(root_upper.root),
+                root.upper_remainder.eq(root_upper.remainder),
+                root.value.eq(lower_value),
+            ]
+            self.sync += If(leave_shift,
+                            lower_value.eq(normalized[: len(root.value)]),
+                            *[register.eq(row[name]) for name, register in upper_row.items()])
+            row = upper_row
+        else:
+            self.comb += [leave_shift.eq(shifted_out & ~in_root), root.value.eq(normalized)]
+        self.sync += If(enter_root, *[register.eq(row[name]) for name, register in root_row.items()])
 
         # The mean of x + 2^15, in two halves: a row's low half is formed beside the next row's high half.
         mean_bits = 16 + c.MEAN_FRACTION_BITS
-        half_bits = -(-mean_bits // (2 * MEAN_STEPS)) * MEAN_STEPS
-        self.mean_high = mean_high = Divider(config.length_bits, half_bits, MEAN_STEPS, together=MEAN_STEPS)
-        self.mean_low = mean_low = Divider(config.length_bits, half_bits, MEAN_STEPS, together=MEAN_STEPS)
+        mean_steps = config.row_steps + 1
+        half_bits = -(-mean_bits // (2 * mean_steps)) * mean_steps
+        self.mean_high = mean_high = Divider(config.length_bits, half_bits, mean_steps, together=mean_steps)
+        self.mean_low = mean_low = Divider(config.length_bits, half_bits, mean_steps, together=mean_steps)
         offset_sum = Signal(config.length_bits + 16)    # sum(x + 2^15)
         mean_dividend = Signal(config.length_bits + 2 * half_bits)
         low_divisor = Signal(config.length_bits)
@@ -254,15 +291,29 @@ class RowConstants(LiteXModule):
             If(enter, low_divisor.eq(record.length)),
             If(leave_high, upper.eq(mean_high.quotient)),
         ]
+        row_mean = Cat(mean_low.quotient, upper)
+        mean_there = in_low & mean_low.done
+        norms = [in_variance, in_shift, in_root, in_high, in_low]
+        beside = mean_high.latency + mean_low.latency
+        if config.short_rows:
+            # The mean waits for the root, which takes longer, and the next one is divided meanwhile.
+            in_mean = Signal(name="in_mean")
+            waiting_mean = Signal(len(row_mean))
+            add_stage(in_mean, leave_low, leave_root)
+            self.comb += leave_low.eq(mean_there & ~in_mean)
+            self.sync += If(leave_low, waiting_mean.eq(row_mean))
+            row_mean, mean_there = waiting_mean, in_mean
+            norms += [in_upper, in_mean]
+            beside += 1
 
         # A, and B = (A * mean + half) >> right, right = amount + MEAN_FRACTION_BITS - shift_offset.
         fixed = c.MEAN_FRACTION_BITS - shift_offset(config)
-        self.product = product = DigitProduct(mean_bits, STEPS, QUOTIENT_BITS + mean_bits + 1)
+        self.product = product = DigitProduct(mean_bits, config.row_steps, QUOTIENT_BITS + mean_bits + 1)
         load = Signal()
         strobe = Signal()
         norm = Signal()
         self.comb += [
-            leave_root.eq(in_root & root.done & in_low & mean_low.done & self.free),
+            leave_root.eq(in_root & root.done & mean_there & self.free),
             If(leave_root, divider.start.eq(1)),
             # n * 2^24 + D / 2: D / 2 is below the quotient's low bits, n above them.
             divider.divisor.eq(root.root),
@@ -273,9 +324,9 @@ class RowConstants(LiteXModule):
             product.seed.eq(1 << (source.amount + (fixed - 1 - QUOTIENT_BITS))),
             product.factor.eq(mean),
             product.strobe.eq(strobe),
-            product.digit.eq(divider.quotient[:STEPS]),
+            product.digit.eq(divider.quotient[: config.row_steps]),
             source.term.eq(product.product[fixed:] >> source.amount),
-            self.norms_idle.eq(~(in_variance | in_shift | in_root | in_high | in_low)),
+            self.norms_idle.eq(~reduce(or_, norms)),
         ]
         self.sync += [
             load.eq(leave_root),
@@ -286,13 +337,13 @@ class RowConstants(LiteXModule):
                 self.whole.eq(0),
                 source.amount.eq(root_amount),
                 source.zero.eq(root_zero),
-                mean.eq(Mux(root_centered, Cat(mean_low.quotient, upper), c.X_OFFSET << c.MEAN_FRACTION_BITS)),
+                mean.eq(Mux(root_centered, row_mean, c.X_OFFSET << c.MEAN_FRACTION_BITS)),
             ),
         ]
 
         # V, shift, root, division, and a cycle for the last digit of B; the mean is divided meanwhile.
-        beside = mean_high.latency + mean_low.latency
-        latency = max(variance.latency + max(shift.latency, length_shift.latency) + root.latency, beside)
+        rooting = root.latency + (root_upper.latency if config.short_rows else 0)
+        latency = max(variance.latency + max(shift.latency, length_shift.latency) + rooting, beside)
         for op in ("layernorm", "rmsnorm"):
             if op in config.ops:
                 self.latency[op] = latency + divider.latency + 1

@@ -103,43 +103,63 @@ def inner_register(dut, name):
 
 
 class SquareRootProof(Harness):
-    """root^2 + remainder == the value's consumed part, 0 <= remainder <= 2 * root; so root = floor(sqrt(value))."""
+    """root^2 + remainder == the value's consumed part, 0 <= remainder <= 2 * root; so root = floor(sqrt(value)).
 
-    def __init__(self, root_bits, steps, multiply=False):
+    With `upper_bits` the value's upper part is what was consumed before: any square, of which only that it goes with
+    `upper` and `upper_remainder` is assumed. That it is upper^2 is the same proof of the unit before.
+    """
+
+    def __init__(self, root_bits, steps, upper_bits=0, multiply=False):
         super().__init__()
-        self.dut = dut = SquareRoot(root_bits, steps)
+        self.dut = dut = SquareRoot(root_bits, steps, upper_bits)
         self.free(dut.start, dut.value)
+        all_bits = upper_bits + root_bits
+        width = 2 * all_bits
+        square_before = Signal(max(2 * upper_bits, 1))
+        if upper_bits:
+            self.free(dut.upper, dut.upper_remainder, square_before)
+            self.assume("remainder_before", ~dut.start | (dut.upper_remainder <= (dut.upper << 1)))
+            # upper^2 is below 4^upper_bits, and so is upper^2 + 2 * upper.
+            self.assume("square_before", ~dut.start | (square_before + (dut.upper << 1) < 4**upper_bits))
+            if multiply:
+                self.assume("square_of_upper", ~dut.start | (
+                    square_before == divisor_product(self, dut.upper, dut.upper, 2 * upper_bits)))
 
         # # #
 
-        running, count, remainder = inner(dut, "running"), inner(dut, "count"), inner(dut, "remainder")
+        running, count, remainder = inner(dut, "running"), inner(dut, "count"), dut.remainder
         bits = [inner(dut, f"bit{i}") for i in range(steps)]
-        width = 2 * root_bits
         active = Signal()
         value = Signal(width)
-        window = Signal(2 * width)
+        window = Signal(width + 2 * root_bits)
         consumed = Signal(width)
+        before = Signal(width)          # upper^2 + upper_remainder
+        upper = Signal(upper_bits) if upper_bits else C(0)
         square = Signal(width)          # root^2: (2r + b)^2 = 4r^2 + b(4r + 1)
         next_square, next_root = square, dut.root
         for i, bit in enumerate(bits):
             next_square = self.named((next_square << 2) + Mux(bit, (next_root << 2) + 1, 0), f"square{i}", width)
-            next_root = self.named(Cat(bit, next_root[:-1]), f"root{i}", root_bits)
-        self.comb += consumed.eq(window[width:])
+            next_root = self.named(Cat(bit, next_root[:-1]), f"root{i}", all_bits)
+        self.comb += [
+            consumed.eq(window[2 * root_bits :]),
+            before.eq(square_before + dut.upper_remainder if upper_bits else 0),
+        ]
         self.sync += [
             If(running,
                 square.eq(next_square),
                 window.eq(window << (2 * steps)),
             ).Elif(dut.start,
                 active.eq(1),
-                value.eq(dut.value),
-                window.eq(dut.value),
-                square.eq(0),
+                value.eq(Cat(dut.value, before)),
+                window.eq(Cat(dut.value, before)),
+                square.eq(square_before if upper_bits else 0),
+                *([upper.eq(dut.upper)] if upper_bits else []),
             ),
         ]
         cycles = root_bits // steps
-        moved, limit = Signal(2 * width), Signal(root_bits + 1)
+        moved, limit = Signal(len(window)), Signal(all_bits + 1)
         self.comb += Case(count, {
-            n: [moved.eq(value << (2 * steps * (cycles - n))), limit.eq(1 << (steps * (cycles - n)))]
+            n: [moved.eq(value << (2 * steps * (cycles - n))), limit.eq((upper + 1) << (steps * (cycles - n)))]
             for n in range(cycles + 1)
         })
         self.reach(dut.done)
@@ -149,7 +169,8 @@ class SquareRootProof(Harness):
         self.support("count", (count <= cycles) & (running == (count != 0)))
         self.support("started", active == (running | dut.done))
         self.support("never_both", ~(running & dut.done))
-        self.support("window", ~active | ((window == moved) & (inner_register(dut, "value") == window[:width])))
+        self.support("window", ~active | (
+            (window == moved) & (inner_register(dut, "value") == window[: 2 * root_bits])))
         self.support("root_fits", ~active | (dut.root < limit))
         self.support("square_fits", ~active | (square <= consumed))
         if multiply:
@@ -176,9 +197,9 @@ class DigitProductProof(Harness):
         expected = self.named(moved + divisor_product(self, dut.factor, number, product_bits), "expected", product_bits)
         self.reach(loaded & (number != 0))
         self.prove("product", ~loaded | (dut.product == expected))
-        if digit_bits == 2:
-            self.support("triple", ~loaded | (inner(dut, "triple") == self.named(
-                dut.factor + (dut.factor << 1), "triple_ghost", factor_bits + 2)))
+        for m in range(3, 2**digit_bits, 2):
+            self.support(f"times{m}", ~loaded | (inner(dut, f"times{m}") == self.named(
+                dut.factor * m, f"times{m}_ghost", factor_bits + digit_bits)))
 
 
 class VarianceProof(Harness):

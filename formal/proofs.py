@@ -82,8 +82,18 @@ ARITHMETIC = [
         dict(divisor_bits=33, quotient_bits=18, steps=2), depth=1,
     ),
     Proof(
+        "divider_short_rows", "the same, 3 bits a cycle", "33 by 18 bits (full: R and A, 8 lanes and more)",
+        "division:DividerProof", "induction", NO_EQUAL,
+        dict(divisor_bits=33, quotient_bits=18, steps=3, together=3), depth=1,
+    ),
+    Proof(
         "divider_mean", "the same", "11 by 24 bits (full: half of the mean)", "division:DividerProof", "induction",
         NO_EQUAL, dict(divisor_bits=11, quotient_bits=24, steps=3, together=3), depth=1, bug_depth=30,
+    ),
+    Proof(
+        "divider_mean_short_rows", "the same, 4 bits a cycle", "11 by 24 bits (full: half of the mean)",
+        "division:DividerProof", "induction", NO_EQUAL,
+        dict(divisor_bits=11, quotient_bits=24, steps=4, together=4), depth=1, bug_depth=30,
     ),
     Proof(
         "divider_multiplied", "the same, against a multiplication", "6 by 8 bits", "division:DividerProof", "induction",
@@ -96,15 +106,25 @@ ARITHMETIC = [
         "division:SquareRootProof", "induction", NO_EQUAL_ROOT, dict(root_bits=18, steps=2), depth=1,
     ),
     Proof(
+        "square_root_lower", "the same, behind a root of the upper half",
+        "36 bits, 20 of them before (full: D, 8 lanes and more)", "division:SquareRootProof", "induction",
+        NO_EQUAL_ROOT, dict(root_bits=8, steps=2, upper_bits=10), depth=1,
+    ),
+    Proof(
         "square_root_multiplied", "the same, against a multiplication", "12 bits", "division:SquareRootProof",
         "induction", NO_EQUAL_ROOT, dict(root_bits=6, steps=2, multiply=True), depth=1, quick=True,
     ),
     Proof(
+        "square_root_halves_multiplied", "the same, behind the upper half", "8 bits, half of the root before",
+        "division:SquareRootProof", "induction", NO_EQUAL_ROOT | {"the remainder before is lost": Edit(
+            DIVIDER, "self.upper_remainder if upper_bits else 0", "0")},
+        dict(root_bits=2, steps=1, upper_bits=2, multiply=True), depth=1, quick=True,
+    ),
+    Proof(
         "digit_product", "product = seed moved up + factor * digits, however many come", "6 by 10 bits",
         "division:DigitProductProof", "induction",
-        {"a digit's upper bit counts as its lower one": Edit(
-            DIVIDER, "2: multiple.eq(self.factor << 1)", "2: multiple.eq(self.factor)")},
-        dict(factor_bits=6, digit_bits=2, product_bits=10), depth=1, quick=True,
+        {"a multiple is another one": Edit(DIVIDER, "5: factor + (factor << 2)", "5: factor + (factor << 1)")},
+        dict(factor_bits=6, digit_bits=3, product_bits=10), depth=1, quick=True,
     ),
     Proof(
         "variance", "V = N * sum(x^2) - (sum x)^2 + eps, and its latency", "sums of 5 and 7 bits in chunks of 3",

@@ -26,10 +26,22 @@ DIVIDERS = {
     "divide_4_at_once": (4, 8, 4, 4),
     "divide_4_by_3": (4, 6, 3, 3),
     "divide_gain": (33, 18, 2, 2),  # T * 2^k / S and N * 2^24 / D
+    "divide_gain_by_3": (33, 18, 3, 3),     # with 8 lanes and more
     "divide_mean": (11, 24, 3, 3),  # sum / N, one half
+    "divide_mean_by_4": (11, 24, 4, 4),
 }
-ROOTS = {"root_6_by_1": (6, 1), "root_6_by_2": (6, 2), "root_6_by_3": (6, 3), "root_18": (18, 2)}
-PRODUCTS = {"product_5": (5, 1, 3), "product_6": (4, 2, 3), "product_core": (48, 2, 9)}
+ROOTS = {
+    "root_6_by_1": (6, 1),
+    "root_6_by_2": (6, 2),
+    "root_6_by_3": (6, 3),
+    "root_18": (18, 2),
+    "root_upper": (10, 2),          # of D with 8 lanes and more, whose other half is
+    "root_lower": (8, 2, 10),
+    "root_2_behind_4": (2, 1, 4),
+    "root_4_behind_2": (4, 2, 2),
+}
+PRODUCTS = {"product_5": (5, 1, 3), "product_6": (4, 2, 3), "product_7": (4, 3, 3), "product_core": (48, 2, 9),
+            "product_by_3": (48, 3, 6)}
 SHIFTS = {
     "shift_9": (9, 1, 8),
     "shift_9_most_5": (9, 1, 5),
@@ -49,6 +61,7 @@ class Answer(LiteXModule):
 
     def __init__(self, unit, operands, results):
         self.unit = unit
+        operands = [name for name in operands if hasattr(unit, name)]
         self.sink = sink = stream.Endpoint([(name, len(getattr(unit, name))) for name in operands])
         self.source = source = stream.Endpoint([(name, len(getattr(unit, name))) for name in results])
         busy = Signal()
@@ -64,7 +77,7 @@ class Answer(LiteXModule):
 
 KINDS = {
     Divider: (DIVIDERS, ("high", "low", "divisor"), ("quotient", "remainder")),
-    SquareRoot: (ROOTS, ("value",), ("root",)),
+    SquareRoot: (ROOTS, ("value", "upper", "upper_remainder"), ("root", "remainder")),
     DigitProduct: (PRODUCTS, ("factor", "seed", "digits"), ("product",)),
     LeadingShift: (SHIFTS, ("value",), ("shifted", "count")),
 }
@@ -206,29 +219,39 @@ def test_divider_refuses_bits_together_that_do_not_divide_steps():
 
 
 def check_root(name, values, stall=None, seed=0):
-    got, cycles = run(SquareRoot, name, {"value": values}, stall, seed)
-    assert got["root"] == [math.isqrt(int(v)) for v in values], f"{name}, seed {seed}"
+    """`values`: whole ones; a unit that goes on with another one's root is given that of their upper part."""
+    root_bits, _, *upper_bits = ROOTS[name]
+    values = [int(v) for v in values]
+    operands = {"value": np.array([v & (4**root_bits - 1) for v in values], np.uint64)}
+    if upper_bits:
+        high = [v >> 2 * root_bits for v in values]
+        operands["upper"] = np.array([math.isqrt(h) for h in high], np.uint64)
+        operands["upper_remainder"] = np.array([h - math.isqrt(h) ** 2 for h in high], np.uint64)
+    got, cycles = run(SquareRoot, name, operands, stall, seed)
+    assert got["root"] == [math.isqrt(v) for v in values], f"{name}, seed {seed}"
+    assert got["remainder"] == [v - math.isqrt(v) ** 2 for v in values], f"{name}, seed {seed}"
     return cycles
 
 
-@pytest.mark.parametrize("name", [n for n in ROOTS if ROOTS[n][0] == 6])
+@pytest.mark.parametrize("name", [n for n in ROOTS if "6" in n or "4" in n])
 def test_root_exhaustively(name):
     for seed, stall in enumerate(STALLS):
         check_root(name, np.arange(1 << 12, dtype=np.uint64), stall, seed)
 
 
-def test_root_of_the_core():
+@pytest.mark.parametrize("name", ["root_18", "root_lower"])
+def test_root_of_the_core(name):
     rng = np.random.default_rng(2)
     squares = rng.integers(1, 1 << 18, 5000).astype(np.uint64) ** 2
     largest = np.uint64(((1 << 18) - 1) ** 2)
-    check_root("root_18", np.concatenate([
+    check_root(name, np.concatenate([
         squares, squares - np.uint64(1), squares + np.uint64(1), [largest, largest - np.uint64(1), largest + 1],
         numbers(rng, 36, 5000)]).astype(np.uint64))
 
 
 @pytest.mark.parametrize("name", ROOTS)
 def test_root_latency(name):
-    root_bits, steps = ROOTS[name]
+    root_bits, steps = ROOTS[name][:2]
     cycles = check_root(name, np.arange(50, dtype=np.uint64))
     assert set(cycles) == {bank(SquareRoot)[1][name].latency} == {root_bits // steps + 1}
 
@@ -259,9 +282,9 @@ def test_digit_product(name):
         assert got["product"] == expected, f"{name}, seed {trial}"
 
 
-def test_product_refuses_digits_of_3_bits():
-    with pytest.raises(ValueError, match="digit_bits is 3; good: 1 or 2"):
-        DigitProduct(8, 3, 16)
+def test_product_refuses_digits_of_4_bits():
+    with pytest.raises(ValueError, match="digit_bits is 4; good: 1, 2 or 3"):
+        DigitProduct(8, 4, 16)
 
 
 # Shift -------------------------------------------------------------------------------------------------------

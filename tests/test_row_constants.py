@@ -17,10 +17,12 @@ from litenorm.sim.verilated import Stall, StreamDut
 
 CONFIGS = {
     "all": LiteNormConfig(),
+    "all, short rows": LiteNormConfig(lanes=16),
     "shortest": LiteNormConfig(lanes=1, max_length=2),
     "all of s8": LiteNormConfig(max_length=64, inputs=("s8",)),
     "softmax": LiteNormConfig(max_length=4096, ops=("softmax",)),
     "layernorm": LiteNormConfig(max_length=512, ops=("layernorm",)),
+    "norms of s8, short rows": LiteNormConfig(lanes=8, max_length=64, ops=("layernorm", "rmsnorm"), inputs=("s8",)),
     "rmsnorm of s8": LiteNormConfig(max_length=1000, ops=("rmsnorm",), inputs=("s8",), affine=False),
 }
 STALLS = {
@@ -159,7 +161,9 @@ def test_latency_and_interval(name):
         assert set(np.diff(cycles)) == {module.interval[op]}, op
 
 
-def test_latency_at_the_defaults_is_that_of_the_docstring():
-    unit = RowConstants(LiteNormConfig())
-    assert unit.latency == {"softmax": 12, "layernorm": 29, "rmsnorm": 29}
-    assert unit.interval == {"softmax": 10, "layernorm": 11, "rmsnorm": 11}
+def test_latency_is_that_of_the_docstring():
+    few, many = (RowConstants(LiteNormConfig(lanes=lanes)) for lanes in (4, 16))
+    assert few.latency == {"softmax": 12, "layernorm": 29, "rmsnorm": 29}
+    assert few.interval == {"softmax": 10, "layernorm": 11, "rmsnorm": 11}
+    assert many.latency == {"softmax": 9, "layernorm": 27, "rmsnorm": 27}
+    assert many.interval == {"softmax": 7, "layernorm": 8, "rmsnorm": 8}
