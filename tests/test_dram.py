@@ -4,12 +4,11 @@
 """soc/dram.py on LiteDRAM's controller and SDRAM model, Verilated: words, canaries, window, resets, words per cycle."""
 
 import functools
+import json
 
 import numpy as np
 import pytest
 from litedram.common import LiteDRAMNativePort
-from litedram.core import LiteDRAMCore
-from litedram.frontend.dma import LiteDRAMDMAReader, LiteDRAMDMAWriter
 from litedram.phy.model import SDRAMPHYModel
 from litex.build.generic_platform import CRG, Pins
 from litex.build.sim import SimPlatform
@@ -24,10 +23,8 @@ from litenorm.bench import dram as bench
 from litenorm.bench.dram import MEMORIES, ORIGIN, Dram
 from litenorm.sim.jobs import random_job
 from litenorm.sim.verilated import SignalDut, Stall, StreamDut
-from litenorm.sim.wishbone import Memory
 from litenorm.soc import add_litenorm
 from litenorm.soc.dram import NativeReader, NativeWriter, PortGuard
-from litenorm.soc.peripheral import LiteNormPeripheral
 
 BURST = 16      # words, of the benches here: many bursts in short transfers
 USED = 2048     # words of the memory that are looked at
@@ -366,59 +363,10 @@ def test_arguments_that_do_not_fit():
 # The peripheral ------------------------------------------------------------------------------------------------
 
 
-class PeripheralBench:
-    """A peripheral on the ports, its jobs and results as streams, and a host port to the memory."""
-
-    SIZE = 1 << 14  # bytes of the memory that are used
-
-    def __init__(self, name):
-        module, ratio, data_bits = MEMORIES[name]
-        module = module(bench.CLOCK, ratio)
-        top = LiteXModule()
-        top.phy = SDRAMPHYModel(module, data_width=data_bits, clk_freq=bench.CLOCK)
-        top.sdram = LiteDRAMCore(top.phy, module.geom_settings, module.timing_settings, bench.CLOCK)
-        ports = [top.sdram.crossbar.get_port() for _ in range(4)]
-        self.config = LiteNormConfig(max_length=256)
-        self.word = ports[0].data_width // 8
-        self.memory = Memory(ORIGIN, self.SIZE)
-        top.litenorm = dut = LiteNormPeripheral(
-            self.config, data_width=ports[0].data_width, with_csr=False, bus_timeout=2000,
-            dram=(ports[:2], ORIGIN, 1 << 20))
-        top.fill, top.dump = LiteDRAMDMAWriter(ports[2], 32), LiteDRAMDMAReader(ports[3], 32)
-        # A soft reset, a number of cycles after a job was given; 0: none.
-        at, age = Signal(16, name="reset_at"), Signal(16)
-        top.comb += dut.soft_reset.eq((at != 0) & (age == at))
-        top.sync += If(dut.idle, age.eq(0)).Else(age.eq(age + 1))
-        self.dut = StreamDut(
-            top, {"job": dut.job, "fill": top.fill.sink, "address": top.dump.sink},
-            {"result": dut.result, "dump": top.dump.source}, [dut.soft_reset], [at], name="dram_peripheral")
-
-    def fill(self):
-        beats = self.dut.sinks["fill"].beats(self.SIZE // self.word)
-        beats["address"] = np.arange(len(beats))
-        data = self.memory.data.reshape(-1, self.word)
-        beats["data"] = data if beats["data"].ndim > 1 else data.view(beats["data"].dtype).reshape(-1)
-        self.dut.run({"fill": beats}, fresh=False, idle_cycles=200)
-
-    def dump(self):
-        beats = self.dut.sinks["address"].beats(self.SIZE // self.word)
-        beats["address"] = np.arange(len(beats))
-        data = self.dut.run({"address": beats}, fresh=False, expect={"dump": len(beats)})["dump"].beats["data"]
-        words = np.ascontiguousarray(data).view(np.uint8).reshape(len(beats), -1)
-        self.memory.data[:] = words[:, : self.word].reshape(-1)
-
-    def run(self, job, reset_at=0):
-        beats = self.dut.sinks["job"].beats(1)
-        for field, value in job.registers().items():
-            beats[field] = value
-        self.dut.set(reset_at=reset_at)
-        return self.dut.run({"job": beats}, fresh=False, idle_cycles=6000)
-
-
 @pytest.mark.parametrize("name", ["SDR, 32 bits", "DDR3, 16 bits, 1:4"])
 def test_jobs_of_the_peripheral(name):
     """The model's codes at the destination and nothing else changed, also behind soft resets at any cycle."""
-    b = PeripheralBench(name)
+    b = bench.Peripheral(name, LiteNormConfig(max_length=256), 1 << 14)
     b.dut.power_up(4)
     rng = np.random.default_rng(4)
     for n in range(16):
@@ -432,7 +380,7 @@ def test_jobs_of_the_peripheral(name):
             allowed = set(job.output_bytes())
             assert set(b.memory.changed(before)) <= allowed, f"job {n}, cut"
         result = b.run(job)
-        assert result["result"].beats["code"].tolist() == [int(Status.OK)], f"job {n}: {job}"
+        assert result["code"].tolist() == [int(Status.OK)], f"job {n}: {job}"
         b.dump()
         assert np.array_equal(job.output(b.memory), job.expected(b.config)), f"job {n}: {job}"
         assert set(b.memory.changed(before)) <= set(job.output_bytes()), f"job {n}"
@@ -472,6 +420,37 @@ def test_add_litenorm_takes_native_ports():
 
 # Throughput --------------------------------------------------------------------------------------------------
 
+# Words per cycle by length; a figure may differ by 3 %. Rows of 16 and 32 are one and two words of DDR3's port.
+MARGIN = 0.03
+NORM_ON_SDR = {16: 0.724, 32: 0.902, 64: 0.902, 256: 0.905, 1024: 0.922}
+NORM_ON_DDR3 = {16: 0.248, 32: 0.493, 64: 0.877, 256: 0.872, 1024: 0.874}
+PINNED = {
+    ("SDR, 32 bits", "softmax", "tfl_s8"): {16: 0.796, 32: 0.902, 64: 0.902, 256: 0.904, 1024: 0.903},
+    ("SDR, 32 bits", "layernorm", "s8"): NORM_ON_SDR,
+    ("SDR, 32 bits", "rmsnorm", "s8"): NORM_ON_SDR,
+    ("DDR3, 16 bits, 1:4", "softmax", "tfl_s8"): {16: 0.283, 32: 0.563, 64: 0.877, 256: 0.871, 1024: 0.877},
+    ("DDR3, 16 bits, 1:4", "layernorm", "s8"): NORM_ON_DDR3,
+    ("DDR3, 16 bits, 1:4", "rmsnorm", "s8"): NORM_ON_DDR3,
+}
+
+
+@pytest.mark.parametrize("case", PINNED, ids="-".join)
+def test_words_per_cycle_of_batches(case):
+    """Compared with the model's results by the bench; pinned on both sides."""
+    assert {key[0] for key in PINNED} == set(bench.LANES) and {key[1:] for key in PINNED} == set(bench.CASES)
+    for length, expected in PINNED[case].items():
+        result = bench.batch(*case, length)
+        assert abs(result.words_per_cycle / expected - 1) <= MARGIN, result
+        if length >= 64:
+            assert result.words_per_cycle >= 0.85, result
+
+
+def test_words_of_a_batch():
+    result = bench.batch("SDR, 32 bits", "layernorm", "s8", 65, elements=1300)
+    assert (result.rows, result.words) == (20, 20 * 2 * 17 + 2 * 33)
+    with pytest.raises(ValueError, match="elements is 63; good: 64 to 65536"):
+        bench.batch("SDR, 32 bits", "softmax", "tfl_s8", 64, elements=63)
+
 
 @pytest.mark.parametrize("name", MEMORIES)
 def test_words_per_cycle_of_a_copy(name):
@@ -481,7 +460,14 @@ def test_words_per_cycle_of_a_copy(name):
 
 def test_command(capsys, tmp_path):
     file = tmp_path / "dram.json"
-    assert bench.main(["--json", str(file)]) == 0
+    assert bench.main(["--length", "64", "--elements", "4096", "--json", str(file)]) == 0
     assert "SDR, 32 bits" in capsys.readouterr().out
-    assert bench.main(["--words", "7"]) == 1
+    figures = json.loads(file.read_text())
+    assert {r["memory"] for r in figures["batches"]} == set(bench.LANES)
+    assert {r["memory"] for r in figures["copies"]} == set(MEMORIES)
+    assert list(tmp_path.iterdir()) == [file]
+    assert bench.main(["--words", "7", "--length", "64", "--elements", "64"]) == 1
     assert "error: words is 7; good:" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        bench.main(["--length", "1025"])
+    assert "--length is 1025; good: 2 to 1024" in capsys.readouterr().err
