@@ -318,6 +318,9 @@ def read_json(path):
     """The JSON of a run; ValueError for another file."""
     try:
         data = json.loads(path.read_text())
+    except OSError as error:
+        reason = error.strerror
+        raise ValueError(f"{path} cannot be read ({reason}): name a file that litenorm bench --json wrote") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}): name a file that litenorm bench --json wrote") from None
     if not isinstance(data, dict) or data.get("kind") != FILE_KIND:

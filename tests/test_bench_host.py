@@ -344,6 +344,7 @@ def bad_commands():
     yield ["--sim", "--firmware", "x.bin"], "--firmware belongs to --port"
     yield ["--port", "/dev/null", "--firmware", __file__], "is not LiteNorm's firmware"
     yield ["--compare", __file__, __file__], "is not JSON"
+    yield ["--compare", "no.json", "no.json"], "no.json cannot be read (No such file or directory): name a file that"
     yield ["--compare", "a", "b", "--json", "c"], "--json and --plot belong to --port and --sim"
 
 
