@@ -18,7 +18,8 @@ BOARD ?= ulx3s-45f
 .PHONY: help demo generate bitstream boards bench compare eval test test-torch lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-torch setup-bench setup-eval clean
 
 help:
-	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference"
+	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference;"
+	@echo "               ARGS=--cfu: the CPU has custom instructions for the matrix products"
 	@echo "make generate  let a small GPT write text on the simulated SoC, softmax and LayerNorm on the core"
 	@echo "make test      run all tests"
 	@echo "make test-torch run the tests of litenorm.nn.torch; installs PyTorch, ExecuTorch and transformers"
@@ -46,7 +47,7 @@ demo: setup
 	@echo "layer of a small GPT in integers on real text, with the core and again with C code alone, and every output"
 	@echo "element is compared with the NumPy reference. The first run compiles the C library and the simulation."
 	@echo
-	@$(LITENORM) sim --workload layer
+	@$(LITENORM) sim --workload layer $(ARGS)
 
 generate: setup
 	@$(LITENORM) generate $(ARGS)
