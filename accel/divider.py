@@ -205,12 +205,17 @@ class DigitProduct(LiteXModule):
         multiple = Signal(factor_bits + digit_bits) # factor * digit
         total = Signal(product_bits)
         # Odd multiples are kept, the others are shifts of them.
-        sums = {3: factor + (factor << 1), 5: factor + (factor << 2), 7: (factor << 3) - factor}
+        kept = {
+            3: ("triple", factor + (factor << 1)),
+            5: ("quintuple", factor + (factor << 2)),
+            7: ("septuple", (factor << 3) - factor),
+        }
         multiples = {0: C(0), 1: factor}
         for m in range(2, 2**digit_bits):
-            if m % 2:
-                multiples[m] = Signal(factor_bits + digit_bits, name=f"times{m}", reset_less=True)
-                self.sync += If(self.load, multiples[m].eq(sums[m]))
+            if m in kept:
+                name, value = kept[m]
+                multiples[m] = Signal(factor_bits + digit_bits, name=name, reset_less=True)
+                self.sync += If(self.load, multiples[m].eq(value))
             else:
                 multiples[m] = multiples[m // 2] << 1
         cases = {m: multiple.eq(value) for m, value in multiples.items()}

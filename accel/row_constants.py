@@ -4,7 +4,7 @@
 """Between the passes: what the normalizer multiplies a row by, one division (and one square root) a row."""
 
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from litex.gen import *
 from litex.soc.interconnect import stream
@@ -220,7 +220,6 @@ class RowConstants(LiteXModule):
             shift.value.eq(variance.v),
             length_shift.start.eq(leave_variance),
             length_shift.value.eq(held_length),
-            root.start.eq(enter_root),
         ]
         self.sync += [
             held_length.eq(record.length),
@@ -250,6 +249,7 @@ class RowConstants(LiteXModule):
                 root_upper.start.eq(leave_shift),
                 root_upper.value.eq(normalized[-2 * upper_bits :]),
                 enter_root.eq(in_upper & root_upper.done & ~in_root),
+                root.start.eq(enter_root),
                 root.upper.eq(root_upper.root),
                 root.upper_remainder.eq(root_upper.remainder),
                 root.value.eq(lower_value),
@@ -259,7 +259,11 @@ class RowConstants(LiteXModule):
                             *[register.eq(row[name]) for name, register in upper_row.items()])
             row = upper_row
         else:
-            self.comb += [leave_shift.eq(shifted_out & ~in_root), root.value.eq(normalized)]
+            self.comb += [
+                leave_shift.eq(shifted_out & ~in_root),
+                root.start.eq(enter_root),
+                root.value.eq(normalized),
+            ]
         self.sync += If(enter_root, *[register.eq(row[name]) for name, register in root_row.items()])
 
         # The mean of x + 2^15, in two halves: a row's low half is formed beside the next row's high half.
@@ -292,7 +296,7 @@ class RowConstants(LiteXModule):
             If(leave_high, upper.eq(mean_high.quotient)),
         ]
         row_mean = Cat(mean_low.quotient, upper)
-        mean_there = in_low & mean_low.done
+        mean_there = [in_low, mean_low.done]
         norms = [in_variance, in_shift, in_root, in_high, in_low]
         beside = mean_high.latency + mean_low.latency
         if config.short_rows:
@@ -300,9 +304,9 @@ class RowConstants(LiteXModule):
             in_mean = Signal(name="in_mean")
             waiting_mean = Signal(len(row_mean))
             add_stage(in_mean, leave_low, leave_root)
-            self.comb += leave_low.eq(mean_there & ~in_mean)
+            self.comb += leave_low.eq(reduce(and_, mean_there) & ~in_mean)
             self.sync += If(leave_low, waiting_mean.eq(row_mean))
-            row_mean, mean_there = waiting_mean, in_mean
+            row_mean, mean_there = waiting_mean, [in_mean]
             norms += [in_upper, in_mean]
             beside += 1
 
@@ -313,7 +317,7 @@ class RowConstants(LiteXModule):
         strobe = Signal()
         norm = Signal()
         self.comb += [
-            leave_root.eq(in_root & root.done & mean_there & self.free),
+            leave_root.eq(reduce(and_, [in_root, root.done, *mean_there, self.free])),
             If(leave_root, divider.start.eq(1)),
             # n * 2^24 + D / 2: D / 2 is below the quotient's low bits, n above them.
             divider.divisor.eq(root.root),

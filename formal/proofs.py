@@ -123,7 +123,7 @@ ARITHMETIC = [
     Proof(
         "digit_product", "product = seed moved up + factor * digits, however many come", "6 by 10 bits",
         "division:DigitProductProof", "induction",
-        {"a multiple is another one": Edit(DIVIDER, "5: factor + (factor << 2)", "5: factor + (factor << 1)")},
+        {"a multiple is another one": Edit(DIVIDER, "factor + (factor << 2)", "factor + (factor << 1)")},
         dict(factor_bits=6, digit_bits=3, product_bits=10), depth=1, quick=True,
     ),
     Proof(
