@@ -426,10 +426,10 @@ MARGIN = 0.03
 ON_SDR = {32: 0.902, 64: 0.902, 256: 0.904, 1024: 0.910}
 ON_DDR3 = {256: 0.872, 1024: 0.875}
 PINNED = {
-    "SDR, 32 bits": {"softmax": {16: 0.796} | ON_SDR, "norms": {16: 0.724} | ON_SDR},
-    "SDR, 32 bits, short_rows": {"softmax": {16: 0.904} | ON_SDR, "norms": {16: 0.904} | ON_SDR},
-    "DDR3, 16 bits, 1:4": {"softmax": {16: 0.199, 64: 0.783} | ON_DDR3, "norms": {16: 0.181, 64: 0.713} | ON_DDR3},
-    "DDR3, 16 bits, 1:4, short_rows": {
+    "SDR, 4 lanes": {"softmax": {16: 0.796} | ON_SDR, "norms": {16: 0.724} | ON_SDR},
+    "SDR, short_rows": {"softmax": {16: 0.904} | ON_SDR, "norms": {16: 0.904} | ON_SDR},
+    "DDR3, 16 lanes": {"softmax": {16: 0.199, 64: 0.783} | ON_DDR3, "norms": {16: 0.181, 64: 0.713} | ON_DDR3},
+    "DDR3, short_rows": {
         "softmax": {16: 0.283, 64: 0.877} | ON_DDR3, "norms": {16: 0.248, 64: 0.877} | ON_DDR3},
 }
 
@@ -448,10 +448,10 @@ def test_words_per_cycle_of_batches(system):
 
 
 def test_words_of_a_batch():
-    result = bench.batch("SDR, 32 bits", "layernorm", "s8", 65, elements=1300)
+    result = bench.batch("SDR, 4 lanes", "layernorm", "s8", 65, elements=1300)
     assert (result.rows, result.words) == (20, 20 * 2 * 17 + 2 * 33)
     with pytest.raises(ValueError, match="elements is 63; good: 64 to 65536"):
-        bench.batch("SDR, 32 bits", "softmax", "tfl_s8", 64, elements=63)
+        bench.batch("SDR, 4 lanes", "softmax", "tfl_s8", 64, elements=63)
 
 
 @pytest.mark.parametrize("name", MEMORIES)
