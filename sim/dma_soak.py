@@ -774,7 +774,7 @@ def main(argv=None):
         for message in report.messages:
             print(f"soak: violation: {' '.join(message.split())}", file=sys.stderr)
         if args.json is not None:
-            from litenorm.sim.cli import write_json
+            from litenorm.sim.output import write_json
 
             write_json(args.json, report.json())
         return 1 if report.messages else 0

@@ -622,7 +622,7 @@ def main(argv=None):
     for name, low in (("seed", 0), ("jobs", 0)):
         if getattr(args, name) is not None and getattr(args, name) < low:
             parser.error(f"--{name} is {getattr(args, name)}; good: {low} or more")
-    from litenorm.sim.cli import write_json
+    from litenorm.sim.output import write_json
 
     errors = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeElapsedColumn(),

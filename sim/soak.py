@@ -822,7 +822,7 @@ def make_parser():
 
 def main(argv=None):
     """Run the command line; returns the exit code."""
-    from litenorm.sim.cli import write_json
+    from litenorm.sim.output import write_json
 
     parser = make_parser()
     args = parser.parse_args(argv)
