@@ -47,6 +47,8 @@ class LiteNormConfig:
     eps         norms: the eps term of a row is added to its variance; parallel: always
     parity      store a parity bit with every beat of the buffers and with every word of gamma and beta: a flip in a
                 memory that leaves the row's sum right is reported too
+    short_rows  form the constants of a row in fewer cycles, so that rows of few beats follow each other sooner: see
+                row_constants.RowConstants. More gates, and a few MHz less. Parallel only
 
     None stands for the back end's default: 4 lanes and everything that is built, or for the serial one DEFAULTS.
     Results depend on the back end alone: `lanes`, `size`, and `max_length` up to 1024, do not change a single code.
@@ -61,6 +63,7 @@ class LiteNormConfig:
     affine: bool | None = None
     backend: str = "parallel"
     parity: bool = False
+    short_rows: bool = False
     size: str | None = None
     masks: bool | None = None
     eps: bool | None = None
@@ -84,7 +87,7 @@ class LiteNormConfig:
                 raise ValueError(f"{field} is {names or value!r}; good: one or more of {', '.join(known)}")
             # One order, no doubles: equal cores are equal configs, and caches hit.
             object.__setattr__(self, field, tuple(n for n in known if n in names))
-        for field in ("affine", "masks", "eps"):
+        for field in ("affine", "masks", "eps", "short_rows"):
             value = getattr(self, field)
             if not isinstance(value, (bool, np.bool_)):
                 raise ValueError(f"{field} is {value!r}; good: True, False")
@@ -106,7 +109,8 @@ class LiteNormConfig:
     def _check_serial(self):
         if self.size not in SIZES:
             raise ValueError(f"size is {self.size!r}; good: {', '.join(SIZES)}")
-        for field, good in (("lanes", 1), ("inputs", ("s8",)), ("affine", False), ("parity", False)):
+        for field, good in (("lanes", 1), ("inputs", ("s8",)), ("affine", False), ("parity", False),
+                            ("short_rows", False)):
             if getattr(self, field) != good:
                 raise ValueError(f"{field} is {getattr(self, field)!r}; good: {good!r} for the serial back end")
         groups = SERIAL_FORMATS[:1] if self.has_norm else SERIAL_FORMATS
@@ -163,13 +167,8 @@ class LiteNormConfig:
     # Constants of a row --------------------------------------------------------------------------------------
 
     @property
-    def short_rows(self):
-        """Rows have few beats, so that their constants must follow each other sooner than in a core of fewer lanes."""
-        return self.lanes >= 8
-
-    @property
     def row_steps(self):
-        """Quotient bits of a row's division a cycle: a row every 9 / 6 cycles and a few."""
+        """Quotient bits a cycle of a row's division."""
         return 3 if self.short_rows else 2
 
     # Softmax -------------------------------------------------------------------------------------------------

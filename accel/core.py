@@ -57,11 +57,12 @@ class LiteNorm(LiteXModule):
     it, with all operations and s16: passes * (ceil(N / lanes) - 1) + latency[op] cycles, where
 
         op                   passes  latency at 1, 2, 4, 8, 16 lanes
-        softmax              3       49 50 50 50 50
-        layernorm, rmsnorm   2       51 52 52 52 52
+        softmax              3       49 50 50 53 53
+        layernorm, rmsnorm   2       51 52 52 54 54
 
     of which 6 are Requantize's (config.affine). Throughput: a beat a cycle, and a row every 10 cycles (softmax) or 11
-    (norms) at most, 7 or 8 with 8 or 16 lanes; `python -m litenorm.bench.throughput` measures both.
+    (norms) at most. With config.short_rows the latency is 3 and 2 less, and a row may come every 7 or 8 cycles.
+    `python -m litenorm.bench.throughput` measures both.
 
     What comes out is `litenorm.accel.model`, bit for bit. Method: the docstrings of model.py.
     """

@@ -68,8 +68,8 @@ class RowConstants(LiteXModule):
 
     Latency: `latency[op]` cycles from the first one with record.valid (softmax: and sums.valid) to source.valid in an
     idle unit, the same for every row; for s16 inputs and max_length 1024 softmax 12, norms 29. Throughput: a row every
-    `interval[op]` cycles, softmax 10, norms 11. With 8 or 16 lanes (config.short_rows) the latency is 9 and 27, the
-    interval 7 and 8: a division finds more bits a cycle, the root has two units. A norm's row enters at once behind a
+    `interval[op]` cycles, softmax 10, norms 11. With config.short_rows the latency is 9 and 27, the interval
+    7 and 8: a division finds more bits a cycle, the root has two units. A norm's row enters at once behind a
     softmax row, a softmax row when the norms' units are idle. No result depends on it.
     """
 
@@ -225,7 +225,6 @@ class RowConstants(LiteXModule):
             held_length.eq(record.length),
             If(leave_variance, shift_zero.eq(variance.zero), shift_centered.eq(layernorm)),
         ]
-        normalized = shift.shifted[v_bits - 2 * c.ROOT_BITS :]
         # What goes to the root, and beside it.
         row = {
             "zero": shift_zero,
@@ -247,7 +246,7 @@ class RowConstants(LiteXModule):
             self.comb += [
                 leave_shift.eq(shifted_out & ~in_upper),
                 root_upper.start.eq(leave_shift),
-                root_upper.value.eq(normalized[-2 * upper_bits :]),
+                root_upper.value.eq(shift.shifted[v_bits - 2 * upper_bits :]),
                 enter_root.eq(in_upper & root_upper.done & ~in_root),
                 root.start.eq(enter_root),
                 root.upper.eq(root_upper.root),
@@ -255,14 +254,14 @@ class RowConstants(LiteXModule):
                 root.value.eq(lower_value),
             ]
             self.sync += If(leave_shift,
-                            lower_value.eq(normalized[: len(root.value)]),
+                            lower_value.eq(shift.shifted[v_bits - 2 * c.ROOT_BITS : v_bits - 2 * upper_bits]),
                             *[register.eq(row[name]) for name, register in upper_row.items()])
             row = upper_row
         else:
             self.comb += [
                 leave_shift.eq(shifted_out & ~in_root),
                 root.start.eq(enter_root),
-                root.value.eq(normalized),
+                root.value.eq(shift.shifted[v_bits - 2 * c.ROOT_BITS :]),
             ]
         self.sync += If(enter_root, *[register.eq(row[name]) for name, register in root_row.items()])
 

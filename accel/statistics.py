@@ -15,7 +15,6 @@ from litenorm.accel.exponential import exp_record_layout
 from litenorm.accel.fixed import Stages, add, larger
 from litenorm.accel.rows import LaneMask, row_params
 
-MANY_LANES = 8          # the choice of one among them takes a cycle of its own, behind that of the mask
 RECORDS = 16            # rows whose records wait: more than rows of one beat on their way through the pass
 
 
@@ -103,11 +102,8 @@ class Statistics(LiteXModule):
             # The last valid element of the beat, and whether there is one.
             some = stages.reg(mask.mask != 0, "some")
             tail = Signal((bits, True))
-            candidates, valid_lanes = elements, mask.mask
-            if lanes >= MANY_LANES:
-                candidates, valid_lanes = zeroed, stages.reg(mask.mask, "tail_mask")
-            self.comb += [If(valid_lanes[j], tail.eq(candidates[j])) for j in range(lanes)]
-            branches["tail"] = (stages.reg(tail, "tail_value"), int(lanes >= MANY_LANES))
+            self.comb += [If(mask.mask[j], tail.eq(elements[j])) for j in range(lanes)]
+            branches["tail"] = (stages.reg(tail, "tail_value"), 0)
             branches["some"] = (some, 0)
         latest = max(cycles for _, cycles in branches.values())
         values = {name: stages.delay(v, latest - cycles, name) for name, (v, cycles) in branches.items()}

@@ -67,8 +67,9 @@ SECTIONS = (
             "The same layer on a SoC whose CPU has them (`--cfu`, docs/cfu.md), and on one without."),
     Section("dram", "Words per cycle on LiteDRAM's native ports", "litenorm.bench.dram",
             "Words read and written over all cycles, refresh included; 1.0 is a word of the port a cycle. Batches: "
-            "65536 elements through the whole peripheral, with as many lanes as the port's word has bytes, 4 or 16. "
-            "With 16, rows of 16 and 32 are one and two words, and a row every 7 or 8 cycles is the limit."),
+            "65536 elements through the whole peripheral, with as many lanes as the port's word has bytes. On DDR3, "
+            "rows of N = 16 are one word, and what limits short ones is how soon a row may follow the last one: after "
+            "10 cycles or 11, with `short_rows` after 7 or 8."),
     Section("simulation", "Speed of simulation", "litenorm.bench.simulation",
             "LiteX's own simulation of the same SoC beside this project's."),
 )

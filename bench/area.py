@@ -272,6 +272,7 @@ def main(argv=None):
         rows = [("core", lambda: core_area(config)),
                 ("  of which the self-check", lambda: check_area(config)),
                 ("core, parity=True", lambda: core_area(dataclasses.replace(config, parity=True))),
+                ("core, short_rows=True", lambda: core_area(dataclasses.replace(config, short_rows=True))),
                 ("peripheral without its registers", lambda: peripheral_area(config)),
                 ("  of which its own checks",
                  lambda: peripheral_area(config) - peripheral_area(config, checked=False))]

@@ -65,8 +65,14 @@ MEMORIES = {
     "SDR, 32 bits": (M12L16161A, "1:1", 32),
     "DDR3, 16 bits, 1:4": (SmallDDR3, "1:4", 16),
 }
-# What batches run on, and with how many lanes. The peripheral takes words of 32 bits or more.
-LANES = {"SDR, 32 bits": 4, "DDR3, 16 bits, 1:4": 16}
+# What batches run on: memory, and a core with a lane for each byte of the port's word, with `short_rows` or without.
+# The peripheral takes words of 32 bits or more.
+SYSTEMS = {
+    "SDR, 32 bits": ("SDR, 32 bits", dict(lanes=4)),
+    "SDR, 32 bits, short_rows": ("SDR, 32 bits", dict(lanes=4, short_rows=True)),
+    "DDR3, 16 bits, 1:4": ("DDR3, 16 bits, 1:4", dict(lanes=16)),
+    "DDR3, 16 bits, 1:4, short_rows": ("DDR3, 16 bits, 1:4", dict(lanes=16, short_rows=True)),
+}
 
 
 def sdram(name):
@@ -175,8 +181,9 @@ class Peripheral:
 class Batch:
     """A job of `rows` rows through the peripheral: `words` of `data_width` bits read and written in `cycles` cycles."""
 
-    memory: str
+    system: str
     data_width: int
+    lanes: int
     op: str
     output: str
     length: int
@@ -190,19 +197,20 @@ class Batch:
 
 
 @cache
-def peripheral(name):
-    """Peripheral on the memory `name`, with a lane for each byte of the port's word."""
-    return Peripheral(name, LiteNormConfig(lanes=LANES[name], max_length=max(LENGTHS)), BATCH_BYTES)
+def peripheral(system):
+    """Peripheral of one of SYSTEMS."""
+    memory, options = SYSTEMS[system]
+    return Peripheral(memory, LiteNormConfig(max_length=max(LENGTHS), **options), BATCH_BYTES)
 
 
-def batch(name, op, output, length, elements=ELEMENTS, seed=0):
-    """Run one batch of rows of s8, packed; the results lie in the upper half of the memory.
+def batch(system, op, output, length, elements=ELEMENTS, seed=0):
+    """Run one batch of rows of s8, packed, on one of SYSTEMS; the results lie in the upper half of the memory.
 
     Raises ValueError when the batch does not fit, SimulationError when it fails or its results are not the model's.
     """
     if not length <= elements <= ELEMENTS:
         raise ValueError(f"elements is {elements}; good: {length} to {ELEMENTS}")
-    b = peripheral(name)
+    b = peripheral(system)
     rng = np.random.default_rng(seed)
     rows = elements // length
     options = dict(op=op, rows=rng.integers(-128, 128, (rows, length)), src=ORIGIN, dst=ORIGIN + BATCH_BYTES // 2,
@@ -220,11 +228,11 @@ def batch(name, op, output, length, elements=ELEMENTS, seed=0):
     b.fill()
     result = b.run(job)
     if result["code"].tolist() != [int(Status.OK)]:
-        raise SimulationError(f"{name}, {op} of {length}: the job ended with {result['code'].tolist()}")
+        raise SimulationError(f"{system}, {op} of {length}: the job ended with {result['code'].tolist()}")
     b.dump()
     if not np.array_equal(job.output(b.memory), job.expected(b.config)):
-        raise SimulationError(f"{name}, {op} of {length}: results are not the model's")
-    return Batch(name, 8 * b.word, op, output, length, rows, words, int(result["cycles"][0]))
+        raise SimulationError(f"{system}, {op} of {length}: results are not the model's")
+    return Batch(system, 8 * b.word, b.config.lanes, op, output, length, rows, words, int(result["cycles"][0]))
 
 
 # Copies ------------------------------------------------------------------------------------------------------
@@ -287,16 +295,16 @@ def copy(name, words=2048, rows=4, burst_length=BURST_LENGTH, seed=0):
 
 
 def batch_table(results):
-    """Words per cycle of batches, for each memory, op and length."""
+    """Words per cycle of batches, for each system, op and length."""
     table = Table(title="words per cycle, batches of rows, s8 in")
-    table.add_column("memory, lanes; op, output")
+    for column in ("system", "lanes", "op, output"):
+        table.add_column(column, justify="right" if column == "lanes" else "left")
     lengths = sorted({r.length for r in results})
     for length in lengths:
         table.add_column(f"N = {length}", justify="right")
-    for memory, op, output in dict.fromkeys((r.memory, r.op, r.output) for r in results):
-        found = {r.length: r for r in results if (r.memory, r.op, r.output) == (memory, op, output)}
-        table.add_row(f"{memory}, {LANES[memory]}; {op}, {output}",
-                      *(f"{found[n].words_per_cycle:.3f}" for n in lengths))
+    for system, lanes, op, output in dict.fromkeys((r.system, r.lanes, r.op, r.output) for r in results):
+        found = {r.length: r for r in results if (r.system, r.op, r.output) == (system, op, output)}
+        table.add_row(system, f"{lanes}", f"{op}, {output}", *(f"{found[n].words_per_cycle:.3f}" for n in lengths))
     return table
 
 
@@ -329,11 +337,11 @@ def main(argv=None):
         if args.json:
             check_output(args.json, "a JSON file")
         with console.status("") as status:
-            for name in LANES:
+            for system in SYSTEMS:
                 for op, output in CASES:
                     for length in lengths:
-                        status.update(f"{name}: {op}, N = {length}")
-                        batches.append(batch(name, op, output, length, args.elements))
+                        status.update(f"{system}: {op}, N = {length}")
+                        batches.append(batch(system, op, output, length, args.elements))
             for name in MEMORIES:
                 status.update(f"{name}: copy")
                 copies.append(copy(name, args.words))

@@ -82,7 +82,7 @@ ARITHMETIC = [
         dict(divisor_bits=33, quotient_bits=18, steps=2), depth=1,
     ),
     Proof(
-        "divider_short_rows", "the same, 3 bits a cycle", "33 by 18 bits (full: R and A, 8 lanes and more)",
+        "divider_short_rows", "the same, 3 bits a cycle", "33 by 18 bits (full: R and A with short_rows)",
         "division:DividerProof", "induction", NO_EQUAL,
         dict(divisor_bits=33, quotient_bits=18, steps=3, together=3), depth=1,
     ),
@@ -107,7 +107,7 @@ ARITHMETIC = [
     ),
     Proof(
         "square_root_lower", "the same, behind a root of the upper half",
-        "36 bits, 20 of them before (full: D, 8 lanes and more)", "division:SquareRootProof", "induction",
+        "36 bits, 20 of them before (full: D with short_rows)", "division:SquareRootProof", "induction",
         NO_EQUAL_ROOT, dict(root_bits=8, steps=2, upper_bits=10), depth=1,
     ),
     Proof(

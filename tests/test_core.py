@@ -146,7 +146,8 @@ def test_long_rows(lanes):
     LiteNormConfig(lanes=8, inputs=("s8",), ops=("softmax",), formats=("tfl_s8",), max_length=64),
     LiteNormConfig(lanes=4, ops=("softmax",), max_length=4096),
     LiteNormConfig(lanes=2, max_length=100, parity=True),
-], ids=["s8", "s8 softmax of one format", "4096 elements", "parity"])
+    LiteNormConfig(lanes=16, short_rows=True),
+], ids=["s8", "s8 softmax of one format", "4096 elements", "parity", "short rows"])
 def test_other_cores(config):
     lengths = [1, 2, 3, 33, config.max_length - 1, config.max_length]
     run(config, np.random.default_rng(9), 9, 300, lengths, ops=config.ops, rows=5, stall=STALLS[1])

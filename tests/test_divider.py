@@ -26,7 +26,7 @@ DIVIDERS = {
     "divide_4_at_once": (4, 8, 4, 4),
     "divide_4_by_3": (4, 6, 3, 3),
     "divide_gain": (33, 18, 2, 2),  # T * 2^k / S and N * 2^24 / D
-    "divide_gain_by_3": (33, 18, 3, 3),     # with 8 lanes and more
+    "divide_gain_by_3": (33, 18, 3, 3),     # with short_rows
     "divide_mean": (11, 24, 3, 3),  # sum / N, one half
     "divide_mean_by_4": (11, 24, 4, 4),
 }
@@ -35,7 +35,7 @@ ROOTS = {
     "root_6_by_2": (6, 2),
     "root_6_by_3": (6, 3),
     "root_18": (18, 2),
-    "root_upper": (10, 2),          # of D with 8 lanes and more, whose other half is
+    "root_upper": (10, 2),          # of D with short_rows, whose other half is
     "root_lower": (8, 2, 10),
     "root_2_behind_4": (2, 1, 4),
     "root_4_behind_2": (4, 2, 2),

@@ -21,7 +21,7 @@ CONFIGS = {
     "all": LiteNormConfig(),
     "without_affine": LiteNormConfig(lanes=16, max_length=64, affine=False),
     "smallest": LiteNormConfig(lanes=1, max_length=2, inputs="s8", formats="u8_255"),
-    "one_beat": LiteNormConfig(lanes=16, max_length=16),
+    "one_beat": LiteNormConfig(lanes=16, max_length=16, short_rows=True),
     "long": LiteNormConfig(lanes=8, max_length=4096, ops="softmax"),
 }
 # What LiteX's generator writes by design: `<=` in combinational blocks, cases with a default in front of them,

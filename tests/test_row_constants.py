@@ -17,12 +17,12 @@ from litenorm.sim.verilated import Stall, StreamDut
 
 CONFIGS = {
     "all": LiteNormConfig(),
-    "all, short rows": LiteNormConfig(lanes=16),
+    "all, short rows": LiteNormConfig(short_rows=True),
     "shortest": LiteNormConfig(lanes=1, max_length=2),
     "all of s8": LiteNormConfig(max_length=64, inputs=("s8",)),
     "softmax": LiteNormConfig(max_length=4096, ops=("softmax",)),
     "layernorm": LiteNormConfig(max_length=512, ops=("layernorm",)),
-    "norms of s8, short rows": LiteNormConfig(lanes=8, max_length=64, ops=("layernorm", "rmsnorm"), inputs=("s8",)),
+    "norms, short rows": LiteNormConfig(max_length=64, ops=("layernorm", "rmsnorm"), inputs="s8", short_rows=True),
     "rmsnorm of s8": LiteNormConfig(max_length=1000, ops=("rmsnorm",), inputs=("s8",), affine=False),
 }
 STALLS = {
@@ -162,8 +162,8 @@ def test_latency_and_interval(name):
 
 
 def test_latency_is_that_of_the_docstring():
-    few, many = (RowConstants(LiteNormConfig(lanes=lanes)) for lanes in (4, 16))
-    assert few.latency == {"softmax": 12, "layernorm": 29, "rmsnorm": 29}
-    assert few.interval == {"softmax": 10, "layernorm": 11, "rmsnorm": 11}
-    assert many.latency == {"softmax": 9, "layernorm": 27, "rmsnorm": 27}
-    assert many.interval == {"softmax": 7, "layernorm": 8, "rmsnorm": 8}
+    usual, short = (RowConstants(LiteNormConfig(short_rows=short_rows)) for short_rows in (False, True))
+    assert usual.latency == {"softmax": 12, "layernorm": 29, "rmsnorm": 29}
+    assert usual.interval == {"softmax": 10, "layernorm": 11, "rmsnorm": 11}
+    assert short.latency == {"softmax": 9, "layernorm": 27, "rmsnorm": 27}
+    assert short.interval == {"softmax": 7, "layernorm": 8, "rmsnorm": 8}

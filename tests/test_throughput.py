@@ -51,7 +51,8 @@ def test_latency_is_the_formula(lanes):
     dict(lanes=8, max_length=512, ops=("layernorm", "rmsnorm"), inputs="s8", affine=False),
     dict(lanes=2, max_length=100, inputs="s8", parity=True),
     dict(lanes=4, max_length=4096, ops="softmax"),
-], ids=["norms", "s8", "softmax"])
+    dict(lanes=16, short_rows=True),
+], ids=["norms", "s8", "softmax", "short rows"])
 def test_latency_of_other_cores_is_the_formula(options):
     config = LiteNormConfig(**options)
     module, _ = bench.core(config)
