@@ -15,30 +15,35 @@ export OPENBLAS_NUM_THREADS
 
 BOARD ?= ulx3s-45f
 
-.PHONY: help demo generate bitstream boards bench compare eval test test-torch lint soak dma-soak faults mutants formal setup setup-test setup-fpga setup-formal setup-torch setup-bench setup-eval clean
+.PHONY: help demo generate bitstream boards bench compare eval test test-torch lint \
+	soak dma-soak faults mutants formal \
+	setup setup-test setup-fpga setup-formal setup-torch setup-bench setup-eval clean
 
 help:
-	@echo "make demo      run one transformer layer on the simulated SoC and compare it with the NumPy reference;"
-	@echo "               ARGS=--cfu: the CPU has custom instructions for the matrix products"
-	@echo "make generate  let a small GPT write text on the simulated SoC, softmax and LayerNorm on the core"
-	@echo "make test      run all tests"
-	@echo "make test-torch run the tests of litenorm.nn.torch; installs PyTorch, ExecuTorch and transformers"
-	@echo "make lint      run ruff"
-	@echo "make bench     run all benchmarks (area, FPGA, throughput, speed-up, simulation); writes docs/bench.md and its plots"
-	@echo "make bitstream build the bitstream of a board, BOARD=$(BOARD) unless given; .venv/bin/litenorm build --help lists them"
-	@echo "make boards    build the bitstreams of docs/boards.md and write it"
-	@echo "make compare   run the peers' softmax and LayerNorm beside LiteNorm's; writes docs/compare.md and its plot"
-	@echo "make eval      what LiteNorm's and its peers' arithmetic does to three models; writes docs/eval.md and its plot"
+	@echo "make demo        run one transformer layer on the simulated SoC and compare it with the NumPy reference;"
+	@echo "                 ARGS=--cfu: the CPU has custom instructions for the matrix products"
+	@echo "make generate    let a small GPT write text on the simulated SoC, softmax and LayerNorm on the core"
+	@echo "make test        run all tests but those of litenorm.nn.torch"
+	@echo "make test-torch  run those; installs PyTorch, ExecuTorch and transformers"
+	@echo "make lint        run ruff"
+	@echo "make bitstream   build the bitstream of a board, BOARD=$(BOARD) unless given;"
+	@echo "                 .venv/bin/litenorm build --help lists them"
+	@echo
+	@echo "Pages of docs/ that a command writes, with their plots:"
+	@echo "make bench       all benchmarks (area, FPGA, throughput, speed-up, simulation): docs/bench.md"
+	@echo "make boards      bitstreams of the boards: docs/boards.md"
+	@echo "make compare     the peers' softmax and LayerNorm beside LiteNorm's: docs/compare.md"
+	@echo "make eval        what LiteNorm's and its peers' arithmetic does to three models: docs/eval.md"
 	@echo
 	@echo "Verification, the long forms; make test has a short form of each. ARGS=--help lists their options:"
-	@echo "make formal    prove properties of the generated Verilog, and find the bugs planted in it"
-	@echo "make soak      compare 10^8 elements of random and adversarial rows with the model"
-	@echo "make dma-soak  run 100 000 random jobs, good and bad, on the peripheral behind an adversarial bus"
-	@echo "make faults    flip 20 000 single bits in the core's registers and memories"
-	@echo "make mutants   plant faults in the core's Verilog, one at a time: each must be caught"
+	@echo "make formal      prove properties of the generated Verilog, and find the bugs planted in it"
+	@echo "make soak        compare 10^8 elements of random and adversarial rows with the model"
+	@echo "make dma-soak    run 100 000 random jobs, good and bad, on the peripheral behind an adversarial bus"
+	@echo "make faults      flip 20 000 single bits in the core's registers and memories"
+	@echo "make mutants     plant faults in the core's Verilog, one at a time: each must be caught"
 	@echo
-	@echo "make setup     only set up: Debian packages and the Python environment in .venv"
-	@echo "make clean     remove build/ and .venv"
+	@echo "make setup       only set up: Debian packages and the Python environment in .venv; setup-test: for the tests"
+	@echo "make clean       remove build/ and .venv"
 	@echo
 	@echo "After make setup: .venv/bin/litenorm --help"
 

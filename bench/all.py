@@ -12,11 +12,10 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
-from litenorm.sim.output import check_output, replaced
+from litenorm.sim.output import check_output, write_text
 
 PYTHON = ".venv/bin/python -m"
 INTRODUCTION = """\
@@ -112,8 +111,7 @@ def main(argv=None):
         console = Console()
         printed = [(section, run(section, console)) for section in SECTIONS if section.name in args.only]
         if args.output:
-            with replaced(Path(args.output)) as temporary:
-                temporary.write_text(page(printed))
+            write_text(args.output, page(printed))
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1

@@ -11,7 +11,6 @@ only when each was built and every clock is as fast as it has to be.
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +18,7 @@ from rich.table import Table
 from litenorm.fpga import flow
 from litenorm.fpga.report import COLUMNS
 from litenorm.sim.errors import SimulationError
-from litenorm.sim.output import check_output, replaced
+from litenorm.sim.output import check_output, write_text
 from litenorm.sim.progress import observe
 from litenorm.soc.targets.boards import BOARDS, board
 
@@ -144,8 +143,7 @@ def main(argv=None):
                 command += f" --seeds {args.seeds}"
             if args.built:
                 command += " --built"
-            with replaced(Path(args.output)) as temporary:
-                temporary.write_text(page(rows, f"{command} --output {os.path.relpath(args.output)}", args.seeds))
+            write_text(args.output, page(rows, f"{command} --output {os.path.relpath(args.output)}", args.seeds))
     except (ValueError, OSError, SimulationError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

@@ -9,7 +9,6 @@ for matrix products. Every element of the layers and every token must be the ref
 """
 
 import argparse
-import json
 import sys
 
 from rich.console import Console
@@ -20,7 +19,7 @@ from litenorm.nn.workload import load_workload
 from litenorm.sim import generate, layer
 from litenorm.sim.errors import SimulationError
 from litenorm.sim.layer import PATHS
-from litenorm.sim.output import check_output, replaced
+from litenorm.sim.output import check_output, write_json
 from litenorm.sim.progress import observe
 from litenorm.sim.runner import SimOptions
 
@@ -111,8 +110,7 @@ def main(argv=None):
         print(f"error: {error}", file=sys.stderr)
         return 1
     if args.json:
-        with replaced(args.json) as temporary:
-            temporary.write_text(json.dumps(data, indent=1) + "\n")
+        write_json(args.json, data)
     return 0 if ok else 1
 
 

@@ -10,7 +10,8 @@ EXAMPLES = """\
 examples:
   litenorm bench --sim                                       the simulated SoC
   litenorm bench --port /dev/ttyUSB1 --json board.json --plot board.svg
-  litenorm bench --port /dev/ttyUSB1 --firmware litenorm.bin loads the firmware first when the board is in its BIOS
+  litenorm bench --port /dev/ttyUSB1 --firmware litenorm.bin
+                                                             loads the firmware first when the board is in its BIOS
   litenorm bench --compare before.json after.json
 """
 
@@ -61,8 +62,7 @@ def run(args):
     """`litenorm bench`: returns the exit code."""
     from litenorm.bench import board
     from litenorm.bench.host import MAIN_RAM, Board, read_firmware
-    from litenorm.sim.cli import write_json
-    from litenorm.sim.output import check_output
+    from litenorm.sim.output import check_output, write_json
     from litenorm.sim.progress import observe
 
     if args.compare:

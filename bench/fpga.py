@@ -27,7 +27,7 @@ from rich.table import Table
 from litenorm.accel import LiteNormConfig
 from litenorm.accel.export import verilog
 from litenorm.sim.cache import build_dir, digest
-from litenorm.sim.output import check_output, replaced
+from litenorm.sim.output import check_output, write_json
 
 DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
 RAM_BYTES = 32 * 2**10
@@ -133,8 +133,7 @@ def measured(kind, config, seeds, frequency, status):
                     run("Yosys", [sys.executable, "-c", SYNTHESIS, " ".join(map(str, sources)), top, netlist], folder)
                 status.update(f"{title}: place and route, seed {seed}")
                 result = place(netlist, seed, frequency)
-                with replaced(kept) as temporary:
-                    temporary.write_text(json.dumps(result))
+                write_json(kept, result)
             found.append(json.loads(kept.read_text()))
     return Placed(*(found[0][name] for name in ("lut", "ff", "ebr", "dsp")), tuple(one["mhz"] for one in found))
 
@@ -179,9 +178,7 @@ def main(argv=None):
         return 1
     console.print(table_of(rows))
     if args.json:
-        with replaced(args.json) as temporary:
-            figures = [{"design": what} | asdict(placed) for what, placed in rows]
-            temporary.write_text(json.dumps(figures, indent=1) + "\n")
+        write_json(args.json, [{"design": what} | asdict(placed) for what, placed in rows])
     return 0
 
 

@@ -19,8 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from litenorm.sim.cli import write_json
-from litenorm.sim.output import check_output
+from litenorm.sim.output import check_output, write_json
 
 LENGTHS = (64, 256, 1024)
 ELEMENTS = 1 << 17      # of one run

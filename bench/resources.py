@@ -32,7 +32,7 @@ from litenorm.accel.export import verilog
 from litenorm.bench.area import area
 from litenorm.bench.fpga import SYNTHESIS, run
 from litenorm.sim.cache import build_dir, digest, kept
-from litenorm.sim.output import check_output, replaced
+from litenorm.sim.output import check_output, write_json
 
 LENGTHS = (64, 256, 1024)
 # LUTs of 4 inputs that a cell of the netlist takes: two for a pair of carry bits, four for 16 words of 4 bits.
@@ -171,10 +171,9 @@ def main(argv=None):
         if plots:
             write(draw(results), plots)
         if args.json:
-            with replaced(args.json) as temporary:
-                temporary.write_text(json.dumps(
-                    [{"core": name_of(config), "max_length": config.max_length} | asdict(gates) | asdict(cells)
-                     for config, gates, cells in results], indent=1) + "\n")
+            write_json(args.json, [
+                {"core": name_of(config), "max_length": config.max_length} | asdict(gates) | asdict(cells)
+                for config, gates, cells in results])
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

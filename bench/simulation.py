@@ -29,7 +29,7 @@ from litenorm.nn.workload import default_workload
 from litenorm.sim import build
 from litenorm.sim.cache import build_dir, cached, digest
 from litenorm.sim.errors import SimulationError
-from litenorm.sim.output import check_output, replaced
+from litenorm.sim.output import check_output, write_json
 from litenorm.sim.progress import observe
 from litenorm.sim.runner import write_memories
 from litenorm.soc.options import MAIN_RAM_SIZE
@@ -145,8 +145,7 @@ def main(argv=None):
         return 1
     Console(highlight=False).print(table)
     if args.json:
-        with replaced(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1) + "\n")
+        write_json(args.json, figures)
     return 0
 
 

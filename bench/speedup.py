@@ -9,14 +9,13 @@ two runs, caches warm): the core from the call of the driver to its return, for 
 """
 
 import argparse
-import json
 import sys
 
 from rich.console import Console
 from rich.table import Table
 
 from litenorm.sim.errors import SimulationError
-from litenorm.sim.output import check_output, replaced
+from litenorm.sim.output import check_output, write_json
 from litenorm.sim.progress import observe
 from litenorm.sim.runner import SimOptions
 from litenorm.sim.workloads import run_bench
@@ -116,8 +115,7 @@ def main(argv=None):
     if plots:
         write(draw(cycles), plots)
     if args.json:
-        with replaced(args.json) as temporary:
-            temporary.write_text(json.dumps(report.json(), indent=1) + "\n")
+        write_json(args.json, report.json())
     return 0 if report.ok else 1
 
 

@@ -75,7 +75,7 @@ def split(argv):
 def run(args):
     """`litenorm build`: returns the exit code."""
     from litenorm.fpga import flow
-    from litenorm.sim.output import check_output, replaced
+    from litenorm.sim.output import check_output, write_json
     from litenorm.sim.progress import observe
 
     chosen = board(args.board)
@@ -103,10 +103,8 @@ def run(args):
                                args.timing_allow_fail, bitstream=args.build)
         show(chosen, built)
         if args.json is not None and built.placed is not None:
-            import json
 
-            with replaced(args.json) as temporary:
-                temporary.write_text(json.dumps(figures(chosen, built), indent=1) + "\n")
+            write_json(args.json, figures(chosen, built))
     if args.load:
         flow.load(chosen, built.bitstream if built else flow.find_bitstream(folder))
     return 0

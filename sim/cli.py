@@ -8,7 +8,6 @@ With LITENORM_TRACEBACK in the environment the Python traceback is shown as well
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -74,7 +73,7 @@ def sim_parser(commands):
 def run_sim(args):
     """`litenorm sim`: returns the exit code."""
     from litenorm.sim import workloads
-    from litenorm.sim.output import check_output
+    from litenorm.sim.output import check_output, write_json
     from litenorm.sim.progress import observe
 
     if args.workload not in ("layer", "generate") and any(
@@ -145,7 +144,7 @@ def row_lengths(text):
 def run_compare(args):
     """`litenorm compare`: returns the exit code."""
     from litenorm.bench.compare import check, compare
-    from litenorm.sim.output import check_output
+    from litenorm.sim.output import check_output, write_json, write_text
 
     check(args.rows, args.seed, args.lengths)
     for path in (args.json, args.markdown, *args.plot):
@@ -175,19 +174,6 @@ def run_verilog(args):
     from litenorm.accel import export
 
     return export.main(args.rest, Parser)
-
-
-def write_json(path, data):
-    """Write JSON, whole or not at all."""
-    write_text(path, json.dumps(data, indent=2) + "\n")
-
-
-def write_text(path, text):
-    """Write a file under a temporary name and rename it, so that it is whole or absent."""
-    from litenorm.sim.output import replaced
-
-    with replaced(path) as temporary:
-        temporary.write_text(text)
 
 
 def make_parser():

@@ -83,9 +83,8 @@ def run(args):
     from rich.console import Console
 
     from litenorm.nn import generate as reference
-    from litenorm.sim.cli import write_json
     from litenorm.sim.generate import PROMPT, TextObserver, run_generate
-    from litenorm.sim.output import check_output
+    from litenorm.sim.output import check_output, write_json
     from litenorm.sim.progress import observe
 
     if args.json is not None:

@@ -28,9 +28,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from litenorm.accel import LiteNorm
-from litenorm.sim.cli import write_json
 from litenorm.sim.errors import SimulationError
 from litenorm.sim.mutants import CONFIG, DROPPED_CARRY, FAULTS, PASSING_CHANGED, by_name
+from litenorm.sim.output import check_output, write_json
 from litenorm.sim.rowcheck import RowMismatch, chord_rows, core_dut, mixed_rows, run_resets, run_rows
 from litenorm.sim.verilated import Stall, StreamDut
 
@@ -188,8 +188,8 @@ def main(argv=None):
     try:
         if args.jobs < 1:
             raise ValueError(f"--jobs is {args.jobs}; good: 1 or more")
-        if args.json is not None and not args.json.absolute().parent.is_dir():
-            raise ValueError(f"{args.json.parent} is not a folder: name a JSON file in an existing folder")
+        if args.json is not None:
+            check_output(args.json, "a JSON file")
         faults = [by_name(name) for name in dict.fromkeys(args.only)] if args.only else list(FAULTS)
         verdicts = run(faults, args.jobs)
         if args.json is not None:

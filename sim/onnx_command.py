@@ -46,8 +46,7 @@ def run(args):
     from rich.console import Console
     from rich.table import Table
 
-    from litenorm.sim.cli import write_json
-    from litenorm.sim.output import check_output, replaced
+    from litenorm.sim.output import check_output, replaced, write_json
 
     try:
         from litenorm.nn import onnx

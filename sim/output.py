@@ -2,6 +2,7 @@
 # Copyright (c) 2026 LiteNorm contributors
 """Files that a user asks for by name: checked before the work begins, and whole or absent after it."""
 
+import json
 import os
 import tempfile
 from contextlib import contextmanager
@@ -40,3 +41,14 @@ def replaced(path):
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path, data):
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def write_text(path, text):
+    """Write a text file, whole or not at all."""
+    with replaced(path) as temporary:
+        temporary.write_text(text)

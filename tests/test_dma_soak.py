@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 LiteNorm contributors
 
-"""sim/dma_soak.py: a short run of it finds nothing, and each of the planted faults is found."""
+"""sim/dma_soak: a short run of it finds nothing, and each of the planted faults is found."""
 
 import functools
 import json
@@ -11,30 +11,35 @@ from litex.gen import *
 from migen import *
 
 from litenorm.accel.status import Status
-from litenorm.sim import dma_soak as soak
+from litenorm.sim.dma_soak import run as run_module
+from litenorm.sim.dma_soak.__main__ import main
+from litenorm.sim.dma_soak.adversary import FAULTS
+from litenorm.sim.dma_soak.queues import QueuePlan
+from litenorm.sim.dma_soak.run import BLOCK, run
+from litenorm.sim.dma_soak.soak import Soak
 
 JOBS = 2000     # of the short run; `make dma-soak` runs 100000
 SEED = 11
 
 
 def test_short_soak():
-    report = soak.run(JOBS, SEED)
+    report = run(JOBS, SEED)
     assert not report.messages, report.messages[0]
     assert sum(report.outcomes.values()) == JOBS
     # It has seen everything: each status, each fault.
     assert set(report.outcomes) == {s.name for s in Status if s != Status.SKIPPED} | {"cut by a hard reset"}
     assert report.checked["jobs in queues"] > JOBS // 10 and report.checked["jobs skipped"] > 10
     assert report.checked["starts rejected"] > 10
-    assert set(report.faults) == {"none", *soak.FAULTS}
+    assert set(report.faults) == {"none", *FAULTS}
     assert report.checked["interrupts"] == JOBS - report.outcomes["cut by a hard reset"]
     assert report.outcomes["OK"] >= JOBS / 2
     assert report.checked["rows compared with the model"] > JOBS
 
 
 def test_same_seed_same_run_and_later_blocks_alone():
-    whole = soak.run(2 * soak.BLOCK, SEED)
-    later = soak.run(soak.BLOCK, SEED, first=soak.BLOCK)
-    first = soak.run(soak.BLOCK, SEED)
+    whole = run(2 * BLOCK, SEED)
+    later = run(BLOCK, SEED, first=BLOCK)
+    first = run(BLOCK, SEED)
     assert first.outcomes + later.outcomes == whole.outcomes
     assert first.checked + later.checked == whole.checked
 
@@ -129,20 +134,20 @@ MUTANTS = [
 
 @functools.cache
 def mutants():
-    return soak.Soak(planted=plant)
+    return Soak(planted=plant)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_planted_fault_is_found(name):
     device = mutants()
     device.mutant = MUTANTS.index(name)
-    report = soak.run(JOBS, SEED, soaks={"mutant": device})
+    report = run(JOBS, SEED, soaks={"mutant": device})
     assert bool(report.messages) == (name != "none"), report.messages
     print(report.messages)
 
 
 def test_which_jobs_of_a_queue_may_be_skipped():
-    queue = object.__new__(soak.QueuePlan)
+    queue = object.__new__(QueuePlan)
     ok, aborted, skipped, wrong = Status.OK, Status.ABORTED, Status.SKIPPED, Status.BAD_ROWS
     # Job 1 is aborted; job 2 is started while it ends, job 3 behind its end.
     queue.wrong, queue.cut, queue.control, queue.behind = None, 1, "abort", 3
@@ -166,26 +171,26 @@ def test_which_jobs_of_a_queue_may_be_skipped():
 def test_command_reports_violations_and_how_to_repeat_them(monkeypatch, tmp_path, capsys):
     device = mutants()
     device.mutant = MUTANTS.index("watchdog_off")
-    monkeypatch.setattr(soak, "CORES", {"mutant": {}})
-    monkeypatch.setattr(soak, "Soak", lambda **_: device)
+    monkeypatch.setattr(run_module, "CORES", {"mutant": {}})
+    monkeypatch.setattr(run_module, "Soak", lambda **_: device)
     path = tmp_path / "soak.json"
     arguments = ["--seed", "3", "--jobs", "1200", "--json", str(path)]
-    assert soak.main([*arguments, "--keep-going"]) == 1
+    assert main([*arguments, "--keep-going"]) == 1
     out = capsys.readouterr()
     lines = out.err.splitlines()
     data = json.loads(path.read_text())
     assert len(lines) == data["violations"]["hang"] == 3 and "hangs" in out.out
     # The last of them, as its message says.
     command = lines[-1].split("python -m litenorm.sim.dma_soak ")[1].split()
-    assert soak.main(command) == 1
+    assert main(command) == 1
     assert capsys.readouterr().err.splitlines() == lines[-1:]
     device.mutant = 0
-    assert soak.main(command) == 0
+    assert main(command) == 0
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--first", "7"], ["--seed", "-1"]])
 def test_bad_arguments_are_one_line(arguments, capsys):
-    assert soak.main(arguments) == 1
+    assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "good:" in error

@@ -15,8 +15,11 @@ from migen import *
 
 from litenorm.accel import LiteNorm
 from litenorm.accel.status import Status
-from litenorm.sim import faults
-from litenorm.sim.faults import CoreTarget, Outcome, PeripheralTarget, Upset, campaign
+from litenorm.sim.faults.__main__ import main
+from litenorm.sim.faults.campaign import campaign
+from litenorm.sim.faults.core import CoreTarget
+from litenorm.sim.faults.peripheral import PeripheralTarget
+from litenorm.sim.faults.upset import SILENT_SUM, Outcome, Upset
 from litenorm.sim.jobs import random_job
 from litenorm.sim.verilated import StreamDut
 from litenorm.sim.verilog import StateElement, state_elements
@@ -201,7 +204,7 @@ def test_upsets_are_drawn_to_the_end_of_a_run_and_have_time_to_be_reported(core)
 def test_a_start_that_an_upset_rejects_is_not_ok(peripheral):
     """The job that was to be started has not run; the one before it ended with OK."""
     full = Upset(0, element(peripheral, "jobqueue_queue_level"), 2, 0, 0)
-    assert peripheral.upset(full).kind not in faults.SILENT_SUM
+    assert peripheral.upset(full).kind not in SILENT_SUM
     assert peripheral.dut.read_fields("status")["code"] == Status.OK    # of the next job
 
 
@@ -247,9 +250,12 @@ class Blind(LiteXModule):
         self.row_error = Signal()
 
 
-def test_without_the_self_check_sums_are_wrong_unseen(monkeypatch):
-    monkeypatch.setattr(faults, "LiteNorm", Blind)
-    target = CoreTarget(4, SEED)
+class BlindTarget(CoreTarget):
+    core = Blind
+
+
+def test_without_the_self_check_sums_are_wrong_unseen():
+    target = BlindTarget(4, SEED)
     kinds = {target.upset(Upset(0, element(target, "normalizer_fraction"), 11, 0, cycle)).kind
              for cycle in range(0, target.cycles[0], 2)}
     assert "sum" in kinds and "row_error" not in kinds
@@ -269,26 +275,26 @@ def test_short_campaign_of_the_peripheral():
 
 def test_command(tmp_path, capsys):
     file = tmp_path / "faults.json"
-    code = faults.main(["--upsets", "60", "--seed", "3", "--jobs", "0", "--json", str(file)])
+    code = main(["--upsets", "60", "--seed", "3", "--jobs", "0", "--json", str(file)])
     data = json.loads(file.read_text())
     assert code == (not data["ok"]) and data["upsets"] == 60
     assert sum(row["masked"] for row in data["registers"]) == data["units"][-1]["masked"]
     assert "Seed 3, 4 lanes, 60 upsets" in capsys.readouterr().out
     for bad in (["--upsets", "0"], ["--lanes", "3"], ["--target", "none"], ["--seed", "-1"]):
         with pytest.raises(SystemExit) as stop:
-            faults.main(bad)
+            main(bad)
         assert stop.value.code == 2
     capsys.readouterr()
-    assert faults.main(["--json", str(tmp_path / "none" / "f.json")]) == 1
+    assert main(["--json", str(tmp_path / "none" / "f.json")]) == 1
     assert capsys.readouterr().err.startswith("faults: error: ")
 
 
 def test_a_sum_that_is_wrong_unseen_is_exit_code_1(monkeypatch, capsys):
     monkeypatch.setattr(CoreTarget, "upset", lambda self, upset: Outcome("sum"))
-    assert faults.main(["--upsets", "2", "--jobs", "0"]) == 1
+    assert main(["--upsets", "2", "--jobs", "0"]) == 1
     assert "2 upsets made a sum" in capsys.readouterr().err
     monkeypatch.setattr(CoreTarget, "upset", lambda self, upset: Outcome("masked"))
-    assert faults.main(["--upsets", "2", "--jobs", "0"]) == 0
+    assert main(["--upsets", "2", "--jobs", "0"]) == 0
 
 
 # The checks of the peripheral, each switched off -------------------------------------------------------------
@@ -329,6 +335,7 @@ class Mutable(LiteNormPeripheral):
 
 
 class MutableTarget(PeripheralTarget):
+    peripheral = Mutable
     mutant = 0
 
     def run(self, job, flip=None):
@@ -338,19 +345,15 @@ class MutableTarget(PeripheralTarget):
 
 @pytest.fixture(scope="module")
 def mutable():
-    faults.LiteNormPeripheral, original = Mutable, faults.LiteNormPeripheral
-    try:
-        target = MutableTarget(4, SEED)
-        # Rows of 3 valid elements: an upset may leave 1, whose sum is another one in a format that does not reach T.
-        job = random_job(np.random.default_rng(SEED), target.config, target.memory, op="softmax", fmt="tfl_s8",
-                         shape=(5, 40), mask=(3, 0, 0))
-        target.dut.power_up(SEED)
-        cycles, status, _ = target.run(job)
-        target.work.append((job, status, target.memory.snapshot()))
-        target.cycles.append(cycles)
-        yield target
-    finally:
-        faults.LiteNormPeripheral = original
+    target = MutableTarget(4, SEED)
+    # Rows of 3 valid elements: an upset may leave 1, whose sum is another one in a format that does not reach T.
+    job = random_job(np.random.default_rng(SEED), target.config, target.memory, op="softmax", fmt="tfl_s8",
+                     shape=(5, 40), mask=(3, 0, 0))
+    target.dut.power_up(SEED)
+    cycles, status, _ = target.run(job)
+    target.work.append((job, status, target.memory.snapshot()))
+    target.cycles.append(cycles)
+    return target
 
 
 @pytest.mark.parametrize("check", list(CHECKS)[1:])
@@ -369,7 +372,7 @@ def test_each_check_of_the_peripheral_is_needed(mutable, check):
             w = last if "lengths" in check else int(rng.integers(last))
             bit = 1 if "lengths" in check else int(rng.integers(mutable.state[i].width))
             upset = Upset(w, i, bit, 0, int(rng.integers(mutable.cycles[w])))
-            silent[-1] += mutable.upset(upset).kind in faults.SILENT_SUM
+            silent[-1] += mutable.upset(upset).kind in SILENT_SUM
             if mutant and silent[-1]:
                 break
     mutable.mutant = 0

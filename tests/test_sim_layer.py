@@ -12,7 +12,7 @@ import pytest
 from litenorm.accel.scale import Scale
 from litenorm.nn.image import stage_crc
 from litenorm.nn.testing import random_block, random_input
-from litenorm.sim import cli, protocol
+from litenorm.sim import output, protocol
 from litenorm.sim.errors import ProtocolError
 from litenorm.sim.layer import OPERATIONS, compare, usual_softmax
 from litenorm.sim.runner import SimResult
@@ -66,7 +66,7 @@ def test_a_right_firmware_is_ok(workload, capsys, tmp_path):
     text = capsys.readouterr().out
     assert f"0 of {2 * stages['output'].size}" in text and "layer: ok" in text and "2.0" in text
     assert "counts of both runs together: with the core and with the C twin" in " ".join(text.split())
-    cli.write_json(tmp_path / "out.json", data)
+    output.write_json(tmp_path / "out.json", data)
     assert json.loads((tmp_path / "out.json").read_text()) == data
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 

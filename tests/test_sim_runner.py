@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litenorm.sim import build, cache, cli
+from litenorm.sim import build, cache, cli, output
 from litenorm.sim.errors import BuildError, MissingTool, ProtocolError, SimulationError, WallTimeout, Watchdog
 from litenorm.sim.runner import MAX_CONSOLE, Observer, SimOptions, main_ram, run_soc
 from litenorm.soc.options import IMAGE_OFFSET
@@ -341,7 +341,7 @@ def test_version(capsys):
 def test_a_file_that_cannot_be_written_is_named_as_the_user_did(tmp_path):
     """Also when it shows only at the end: the folder has gone meanwhile."""
     with pytest.raises(OSError, match=r"gone/out.json cannot be written: No such file") as error:
-        cli.write_json(tmp_path / "gone/out.json", {})
+        output.write_json(tmp_path / "gone/out.json", {})
     assert ".out.json" not in str(error.value)
 
 

@@ -14,8 +14,13 @@ from migen import *
 from litenorm.accel import LiteNorm, LiteNormConfig, model, row_constants
 from litenorm.accel.formats import FORMATS
 from litenorm.accel.scale import Scale
-from litenorm.sim import soak
-from litenorm.sim.soak import Core, Section, measure
+from litenorm.sim.soak.__main__ import main
+from litenorm.sim.soak.campaign import soak
+from litenorm.sim.soak.chunks import CHUNK_ELEMENTS, CORES, Core
+from litenorm.sim.soak.draw import draw_section, row_lengths
+from litenorm.sim.soak.measure import FAULTS, MAX_ERROR, MAX_SIGMA_ERROR, measure
+from litenorm.sim.soak.report import rows_of_table
+from litenorm.sim.soak.section import KINDS, Section
 
 ELEMENTS = 2_000_000
 FOUR_LANES = range(2, 100, 5)   # chunks
@@ -23,16 +28,16 @@ FOUR_LANES = range(2, 100, 5)   # chunks
 
 def test_short_soak():
     """Every kind of row with several lane counts, and what the table says of them."""
-    state, violation = soak.soak(ELEMENTS, seed=11, jobs=0)
+    state, violation = soak(ELEMENTS, seed=11, jobs=0)
     assert violation is None, violation
-    rows = {(kind, lanes): tally for kind, lanes, tally in soak.rows_of_table(state)}
+    rows = {(kind, lanes): tally for kind, lanes, tally in rows_of_table(state)}
     total = rows["all", None]
     assert total["elements"] == state.elements >= ELEMENTS
-    assert all(total[name] == 0 for name in soak.FAULTS)
-    assert {kind for kind, _ in rows} == {*soak.KINDS, "all"}
+    assert all(total[name] == 0 for name in FAULTS)
+    assert {kind for kind, _ in rows} == {*KINDS, "all"}
     assert {lanes for _, lanes in rows} == {1, 2, 4, 8, 16, None}
     # The rows are hard: close to the bounds, with single elements, with ties that fall apart.
-    assert 0.95 < total["error"] < soak.MAX_ERROR and 2**-12 < total["sigma_error"] < soak.MAX_SIGMA_ERROR
+    assert 0.95 < total["error"] < MAX_ERROR and 2**-12 < total["sigma_error"] < MAX_SIGMA_ERROR
     assert total["single_element_rows"] > 0 and total["inversions"] > 0 and total["inversion"] <= 1
 
 
@@ -67,7 +72,7 @@ class Loses(LiteXModule):
 
 
 def test_a_wrong_code_is_found_and_its_row_reduced():
-    _, violation = soak.soak(0, seed=3, jobs=0, core=Core(module=OneCodeWrong), chunks=FOUR_LANES)
+    _, violation = soak(0, seed=3, jobs=0, core=Core(module=OneCodeWrong), chunks=FOUR_LANES)
     assert re.match(r"element \d+ is 4320, the model's 4321", violation["text"])
     x = re.search(r"x=\[(.*)\]", violation["row"])[1].split(",")
     assert len(x) <= 40, violation["row"]
@@ -77,12 +82,12 @@ def test_a_limit_that_is_off_by_a_little_is_found(monkeypatch):
     """The threshold of capped formats in the hardware alone, half a percent too high: only rows made for it show it."""
     real = row_constants.last_peak_limit
     monkeypatch.setattr(row_constants, "last_peak_limit", lambda fmt: (1 << 22) + (real(fmt) - (1 << 22)) * 201 // 200)
-    _, violation = soak.soak(0, seed=5, jobs=0, core=Core(module=type("Limit", (LiteNorm,), {})), chunks=FOUR_LANES)
+    _, violation = soak(0, seed=5, jobs=0, core=Core(module=type("Limit", (LiteNorm,), {})), chunks=FOUR_LANES)
     assert "tfl" in violation["row"]
 
 
 def test_lost_rows_are_found():
-    _, violation = soak.soak(0, seed=3, jobs=0, core=Core(module=Loses), chunks=FOUR_LANES)
+    _, violation = soak(0, seed=3, jobs=0, core=Core(module=Loses), chunks=FOUR_LANES)
     assert "other lengths" in violation["text"] or "row_done" in violation["text"]
 
 
@@ -121,16 +126,16 @@ def test_sigma_and_error_of_layernorm():
     tally, bad = measure(section, y, [])
     assert not bad and tally["error"] < 1 and tally["sigma_error"] < 2**-10
     tally, bad = measure(section, y * 1010 // 1000, [])
-    assert tally["sigma_error"] > soak.MAX_SIGMA_ERROR and bad
+    assert tally["sigma_error"] > MAX_SIGMA_ERROR and bad
 
 
 def test_every_edge_length_is_drawn():
     config = LiteNormConfig(lanes=4)
-    lengths = soak.row_lengths(config)
+    lengths = row_lengths(config)
     assert {1, 2, 3, 254, 255, 256, 257, 1023, 1024} <= set(lengths)
     rng = np.random.default_rng(1)
     weights = [rng.integers(-9, 9, config.max_length)] * 2
-    drawn = {soak.draw_section(rng, config, weights, {}).x.shape[1] for _ in range(2000)}
+    drawn = {draw_section(rng, config, weights, {}).x.shape[1] for _ in range(2000)}
     assert set(lengths) <= drawn
 
 
@@ -139,39 +144,39 @@ def test_every_edge_length_is_drawn():
 
 def test_resume_gives_what_one_run_gives(tmp_path):
     path = tmp_path / "state.json"
-    soak.soak(500_000, seed=2, jobs=0, path=path)
-    resumed, _ = soak.soak(750_000, seed=2, jobs=0, path=path, resume=True)
-    whole, _ = soak.soak(750_000, seed=2, jobs=0)
+    soak(500_000, seed=2, jobs=0, path=path)
+    resumed, _ = soak(750_000, seed=2, jobs=0, path=path, resume=True)
+    whole, _ = soak(750_000, seed=2, jobs=0)
     assert resumed.data["table"] == whole.data["table"] and resumed.data["chunks"] == [0, 1, 2]
     data = json.loads(path.read_text())
     data["fingerprint"] = "0"
     path.write_text(json.dumps(data))
     with pytest.raises(ValueError, match="another core"):
-        soak.soak(750_000, seed=2, jobs=0, path=path, resume=True)
+        soak(750_000, seed=2, jobs=0, path=path, resume=True)
     with pytest.raises(ValueError, match="nothing to resume"):
-        soak.soak(1, seed=2, jobs=0, path=tmp_path / "none.json", resume=True)
+        soak(1, seed=2, jobs=0, path=tmp_path / "none.json", resume=True)
 
 
 def test_command(tmp_path, capsys):
     file = tmp_path / "soak.json"
-    assert soak.main(["--chunk", "2", "--seed", "4", "--json", str(file)]) == 0
+    assert main(["--chunk", "2", "--seed", "4", "--json", str(file)]) == 0
     out = capsys.readouterr().out
     assert "softmax" in out and "Seed 4, 25" in out
     data = json.loads(file.read_text())
-    assert data["ok"] and data["table"][-1]["operation"] == "all" and data["elements"] >= soak.CHUNK_ELEMENTS
-    assert soak.main(["--chunk", "1", "--json", str(tmp_path / "none" / "soak.json")]) == 1
+    assert data["ok"] and data["table"][-1]["operation"] == "all" and data["elements"] >= CHUNK_ELEMENTS
+    assert main(["--chunk", "1", "--json", str(tmp_path / "none" / "soak.json")]) == 1
     assert capsys.readouterr().err.startswith("soak: error: ")
     for bad in (["--elements", "0"], ["--elements", "1.5"], ["--seed", "-1"], ["--core", "none"]):
         with pytest.raises(SystemExit) as stop:
-            soak.main(bad)
+            main(bad)
         assert stop.value.code == 2
 
 
 def test_a_failure_is_exit_code_1(monkeypatch, capsys):
-    monkeypatch.setitem(soak.CORES, "all", Core(module=OneCodeWrong))
-    _, violation = soak.soak(0, seed=3, jobs=0, chunks=FOUR_LANES)
+    monkeypatch.setitem(CORES, "all", Core(module=OneCodeWrong))
+    _, violation = soak(0, seed=3, jobs=0, chunks=FOUR_LANES)
     chunk = violation["chunk"]
-    assert soak.main(["--chunk", str(chunk), "--seed", "3"]) == 1
+    assert main(["--chunk", str(chunk), "--seed", "3"]) == 1
     out = capsys.readouterr().out
     assert f"FAILED in chunk {chunk} (seed 3, 4 lanes" in out and f"--chunk {chunk}" in out
-    assert soak.main(["--chunk", str(chunk), "--seed", "3", "--core", "s8"]) == 0
+    assert main(["--chunk", str(chunk), "--seed", "3", "--core", "s8"]) == 0

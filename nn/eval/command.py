@@ -134,7 +134,7 @@ def run(args):
 
 def finish(args, report, plots):
     """Print and write what was asked for; returns the exit code."""
-    from litenorm.sim.cli import write_json, write_text
+    from litenorm.sim.output import write_json, write_text
 
     report.show()
     if args.json is not None:
