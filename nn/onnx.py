@@ -14,6 +14,7 @@ below the next. A power of two is a look-up, the bits of a number its logarithm,
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,13 @@ TYPES = {"float": TensorProto.FLOAT, "double": TensorProto.DOUBLE, "int64": Tens
          "int32": TensorProto.INT32, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 NUMPY = {"float": np.float32, "double": np.float64, "int64": np.int64, "bool": np.bool_}
 POWERS = (-48, 62)      # exponents of the table of powers of two
+LARGEST_FILE = (1 << 31) - 1    # bytes, of one protobuf message
+# What has a softmax or a norm inside and stays as it is: fused by a runtime's optimizer, or by an exporter.
+FUSED = frozenset((
+    "Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention", "PackedAttention", "SparseAttention",
+    "PackedMultiHeadAttention", "DecoderMaskedMultiHeadAttention", "DecoderMaskedSelfAttention", "LongformerAttention",
+    "PagedAttention", "QOrderedAttention", "BiasSoftmax", "LogSoftmax", "EmbedLayerNormalization",
+    "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "QOrderedLayerNormalization"))
 
 
 # Functions -----------------------------------------------------------------------------------------------------------
@@ -288,6 +296,11 @@ def _float_rows(body, x):
     return x > -np.inf, x.most(lowest)
 
 
+def _nan(body, x):
+    """float32 [..., 1]: 0, or NaN for a row that holds NaN or infinity and has no codes."""
+    return body.sum(x * 0.0)
+
+
 def softmax_function(opset, fmt="u16_q15", inputs="s16", axis=-1, given=False, max_length=1024):
     """FunctionProto: float X -> probabilities in X's type, along `axis`. given: further inputs scale (float32) and
     zero_point (float32), both scalars, and factor, `given_factor(scale)`."""
@@ -312,7 +325,7 @@ def softmax_function(opset, fmt="u16_q15", inputs="s16", axis=-1, given=False, m
         q = float(codes.highest) - t.cast("double")
         factor = _factor(body, scales)
     y = _softmax_levels(body, q, factor, valid, fmt, max_length).cast("float") * (1.0 / fmt.total)
-    _like(body, y, source)
+    _like(body, y + _nan(body, x), source)
     return body.finish(_name("Softmax", fmt.name, inputs, axis, given and "given", _long(max_length)), names, ["y"])
 
 
@@ -359,15 +372,18 @@ def norm_function(opset, op, epsilon, inputs="s16", axis=-1, given=False, bias=F
     x = source.cast("float")
     if axis != -1:
         x = body.op("Flatten", x, dtype="float", axis=axis)
+    nan, size = _nan(body, x), body.op("Abs", x, dtype="float")
+    finite = size < np.inf
+    size, x = finite.where(size, 0.0), finite.where(x, 0.0)
     names = ["x", "gamma"] + ["beta"] * bias + ["scale"] * given
     if given:
         scales = Value(body, "scale", "float")
     else:
-        largest = body.maximum(body.op("Abs", x, dtype="float")).most(float(wrap.LEAST_NORM))
+        largest = body.maximum(size).most(float(wrap.LEAST_NORM))
         scales = largest / float(codes.highest)
     q = body.op("Round", x / scales, dtype="float").most(float(codes.lowest)).least(float(codes.highest))
     y = _norm_levels(body, q.cast("double"), epsilon, scales.cast("double"), op)
-    y = y.cast("float") * 2.0**-c.NORM_FRACTION_BITS
+    y = y.cast("float") * 2.0**-c.NORM_FRACTION_BITS + nan
     if axis != -1:
         y = body.op("Reshape", y, body.op("Shape", source, dtype="int64"), dtype="float")
     y = y * Value(body, "gamma", "float").cast("float")
@@ -376,9 +392,9 @@ def norm_function(opset, op, epsilon, inputs="s16", axis=-1, given=False, bias=F
     _like(body, y, source)
     outputs = ["y"]
     if statistics:
-        mean = body.sum(x) / body.length(x, wrap.LONGEST[op]).cast("float")
+        mean = body.sum(x) / body.length(x, wrap.LONGEST[op]).cast("float") + nan
         centred = x - mean if op == "layernorm" else x
-        variance = body.sum(centred * centred) / body.length(x, wrap.LONGEST[op]).cast("float")
+        variance = body.sum(centred * centred) / body.length(x, wrap.LONGEST[op]).cast("float") + nan
         inverse = 1.0 / body.op("Sqrt", variance + epsilon, dtype="float")
         shape = body.op("Shape", body.op("Shape", source, dtype="int64", start=axis), dtype="int64")
         ones = body.op("ConstantOfShape", shape, dtype="int64", value=numpy_helper.from_array(np.array([1])))
@@ -443,7 +459,14 @@ def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", scales=None, max
         raise ValueError(f"the model has opset {opset}; good: {OLDEST_OPSET} or newer, which "
                          "onnx.version_converter.convert_version makes of it")
     scales = dict(scales or {})
+    for function in model.functions:
+        inside = sorted({node.op_type for node in function.node} & {"Softmax", "QLinearSoftmax", *NORMS})
+        if inside:
+            raise ValueError(f"the model's function {function.domain}.{function.name} holds {', '.join(inside)}; "
+                             "good: nodes of the graph, which onnx.inliner.inline_local_functions makes of them")
     rewriter = _Rewriter(opset, fmt, inputs, norm_inputs, scales, max_length)
+    if opset < CAST_LIKE:
+        rewriter.types = _types(onnx.shape_inference.infer_shapes(model).graph)
     rewriter.graph(model.graph, {})
     if not rewriter.replaced:
         raise ValueError("the model has no node to replace; good: one with Softmax, LayerNormalization, "
@@ -461,11 +484,38 @@ def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", scales=None, max
     return rewriter.replaced
 
 
+def left(model):
+    """{operator: how many} of what has a softmax or a norm inside and is none of the nodes that `swap` replaces."""
+    return dict(sorted(Counter(node.op_type for node in _nodes(model.graph) if node.op_type in FUSED).items()))
+
+
+def _nodes(graph):
+    """The nodes of a graph and of the graphs inside of it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in [attribute.g] * attribute.HasField("g") + list(attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _types(graph):
+    """{name: element type} of the tensors of a graph and of the graphs inside of it, those that are known."""
+    known = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.value_info, *graph.output)}
+    known |= {t.name: t.data_type for t in graph.initializer}
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in [attribute.g] * attribute.HasField("g") + list(attribute.graphs):
+                known |= _types(inner)
+    return known
+
+
 class _Rewriter:
     def __init__(self, opset, fmt, inputs, norm_inputs, scales, max_length):
         self.opset, self.fmt, self.inputs, self.norm_inputs = opset, fmt, inputs, norm_inputs
         self.scales, self.max_length = scales, max_length
         self.functions, self.replaced, self.changes = {}, [], []
+        self.types = {}         # of tensors, where a function needs to know
+        self.constants = set()  # names of new initializers
 
     def graph(self, graph, known):
         """Find the nodes of a graph and of the graphs inside of it. known: initializers and constants in sight."""
@@ -488,11 +538,25 @@ class _Rewriter:
     def change(self, node, name, function, inputs, constants, scale):
         """Note the new node; `constants` [(what, value)] become initializers behind its inputs."""
         function = self.functions.setdefault(function.name, function)
-        extra = [numpy_helper.from_array(np.asarray(value), f"{name}/{DOMAIN}/{what}") for what, value in constants]
+        kind = self.types.get(node.input[0], 0)
+        if node.op_type != "QLinearSoftmax" and kind not in (0, TensorProto.FLOAT):
+            kind = TensorProto.DataType.Name(kind).lower()
+            raise ValueError(f"{name} is of {kind} in a model of opset {self.opset}; good: opset {CAST_LIKE} or newer, "
+                             "or float32")
+        extra = [numpy_helper.from_array(np.asarray(value), self.constant(f"{name}/{DOMAIN}/{what}"))
+                 for what, value in constants]
         outputs = list(node.output)[: len(function.output)]
         new = helper.make_node(function.name, [*inputs, *(t.name for t in extra)], outputs, node.name, domain=DOMAIN)
         self.changes.append((node, new, extra))
         self.replaced.append(Replaced(name, node.op_type, function.name, scale))
+
+    def constant(self, name):
+        """`name`, or with a number behind it: several nodes may have one name, the branches of an If for example."""
+        count = 1
+        while (unique := name if count == 1 else f"{name}_{count}") in self.constants:
+            count += 1
+        self.constants.add(unique)
+        return unique
 
     def scale(self, name, with_zero_point=False):
         given = self.scales.get(name)
@@ -521,6 +585,9 @@ class _Rewriter:
         bias = len(node.input) > 2 and bool(node.input[2])
         used = [i for i, output in enumerate(node.output) if output]
         statistics = 0 if max(used) == 0 else {"layernorm": 2, "rmsnorm": 1}[op]
+        if statistics and self.opset < CAST_LIKE:
+            raise ValueError(f"{name} has further outputs in a model of opset {self.opset}; good: opset {CAST_LIKE} or "
+                             "newer")
         function = norm_function(self.opset, op, float(attributes.get("epsilon", 1e-5)), self.norm_inputs,
                                  attributes.get("axis", -1), scale is not None, bias, statistics)
         constants = [("scale", np.float32(scale))] if scale is not None else []
@@ -577,9 +644,11 @@ def load_scales(path):
 
 
 def save(model, path):
-    """Write the model; ValueError when it is above the 2 GB of one file."""
+    """Write the model, weights included; ValueError when it is above the 2 GB of one file."""
     try:
         data = model.SerializeToString()
-    except Exception as error:  # protobuf's EncodeError is not always importable
-        raise ValueError(f"the model cannot be written: {error}; good: up to 2 GB") from None
+    except Exception:   # protobuf's EncodeError is not always importable
+        data = None
+    if data is None or len(data) > LARGEST_FILE:    # some releases of protobuf write what none can read
+        raise ValueError("the model and its weights are too large for one file; good: up to 2 GB")
     Path(path).write_bytes(data)

@@ -15,6 +15,9 @@ adding -10000, the lowest float32 or minus infinity. A row without any valid ele
 Quantization of LayerNorm and RMSNorm: `x_q = round(x / scale)`; dynamic, one scale a row: the largest |x| over
 2^(bits-1) - 1.
 
+A row with NaN has no codes, nor one with infinity, but for masked logits of minus infinity. Its codes mean nothing, and
+in the frameworks all of the row is NaN: whoever looks for NaN in a model finds it.
+
 float32 arithmetic, in this order; float64 where a scale becomes integers.
 """
 

@@ -66,6 +66,10 @@ def run(args):
     for r in found:
         table.add_row(r.name, r.op, r.function, "dynamic" if r.scale is None else f"{r.scale:.6g}")
     Console(highlight=False).print(table)
+    left = onnx.left(model)
+    if left:
+        print("left as they are, with a softmax or a norm inside: "
+              + ", ".join(f"{op} ({count})" for op, count in left.items()))
     if args.json is not None:
-        write_json(args.json, {"replaced": [r._asdict() for r in found]})
+        write_json(args.json, {"replaced": [r._asdict() for r in found], "left": left})
     return 0

@@ -177,6 +177,94 @@ def test_norm_nodes(op, node, scale):
             assert np.array_equal(session(built).run(None, tensors)[0], want), (SEED, n, inputs)
 
 
+@pytest.mark.parametrize("value", (np.nan, np.inf, -np.inf))
+def test_a_row_without_codes_is_nan(value):
+    """Its neighbours are not. Minus infinity masks a logit."""
+    x = np.random.default_rng(SEED).normal(size=(3, 8)).astype(np.float32)
+    x[1, 5] = value
+    gamma = np.ones(8, np.float32)
+    for op, inputs in (("Softmax", {"x": x}), ("LayerNormalization", {"x": x, "gamma": gamma}),
+                       ("SimplifiedLayerNormalization", {"x": x, "gamma": gamma})):
+        for scales in (None, {"n0": 0.01}):
+            built = one_node(op, {k: (TensorProto.FLOAT, v.shape) for k, v in inputs.items()})
+            want = np.array([False, op != "Softmax" or value != -np.inf, False])
+            plug_in.swap(built, scales=scales)
+            got = session(built).run(None, inputs)[0]
+            assert np.array_equal(np.isnan(got), np.broadcast_to(want[:, None], x.shape)), (op, scales)
+
+
+@pytest.mark.parametrize("opset", (15, 17, 22))
+def test_models_of_float16(opset):
+    x = np.random.default_rng(SEED).normal(size=(3, 4, 8)).astype(np.float16)
+    gamma, beta = np.ones((2, 8), np.float16) / 2
+    built = one_node("Softmax", {"x": (TensorProto.FLOAT16, ["b", "r", "n"])}, opset=opset)
+    plug_in.swap(built)
+    got = session(built).run(None, {"x": x})[0]
+    assert got.dtype == np.float16 and np.array_equal(got, probabilities(x, "u16_q15").astype(np.float16))
+    if opset >= 17:
+        tensors = {"x": x, "gamma": gamma, "beta": beta}
+        built = one_node("LayerNormalization", {k: (TensorProto.FLOAT16, v.shape) for k, v in tensors.items()},
+                         opset=opset)
+        plug_in.swap(built)
+        want = wrap.norm("layernorm", x.astype(np.float32), float(np.float32(1e-5))).astype(np.float32) / 1024
+        got = session(built).run(None, tensors)[0]
+        assert got.dtype == np.float16 and np.array_equal(got, (want * 0.5 + 0.5).astype(np.float16))
+
+
+def test_nodes_in_the_branches_of_an_if():
+    """Of one name, with a scale: each gets what it needs."""
+    x = np.random.default_rng(SEED).normal(size=(3, 8)).astype(np.float32)
+
+    def branch(name, axis):
+        node = helper.make_node("Softmax", ["x"], [name], "same", axis=axis)
+        return helper.make_graph([node], name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape)])
+
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branch("rows", 1), else_branch=branch("columns", 0))
+    inputs = [helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+              helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)]
+    graph = helper.make_graph([node], "g", inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, x.shape)])
+    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    built.ir_version = 10
+    assert len(plug_in.swap(built, scales={"same": 0.01})) == 2
+    names = [t.name for t in built.graph.initializer]
+    assert len(set(names)) == len(names) == 6
+    run = session(built)
+    for flag, turn in ((True, np.array), (False, np.transpose)):
+        want = turn(probabilities(turn(x), "u16_q15", "s16", None, 0.01))
+        assert np.array_equal(run.run(None, {"c": np.array(flag), "x": x})[0], want)
+
+
+def test_a_function_of_the_model_that_holds_softmax_is_named():
+    node = helper.make_node("Softmax", ["a"], ["b"])
+    function = helper.make_function("mine", "Attend", ["a"], ["b"], [node], [helper.make_opsetid("", 17)])
+    built = one_node("Softmax", {"x": (TensorProto.FLOAT, [2, 8])})
+    built.functions.append(function)
+    before = built.SerializeToString()
+    with pytest.raises(ValueError, match="function mine.Attend holds Softmax; good: .*inline_local_functions"):
+        plug_in.swap(built)
+    assert built.SerializeToString() == before
+
+
+@pytest.mark.parametrize("op,inputs,outputs,kind,message", (
+    ("Softmax", ("x",), ("y",), TensorProto.FLOAT16, "n0 is of float16 in a model of opset 14; good: opset 15"),
+    ("Softmax", ("x",), ("y",), TensorProto.DOUBLE, "n0 is of double in a model of opset 14; good: opset 15"),
+    ("SimplifiedLayerNormalization", ("x", "x"), ("y", "s"), TensorProto.FLOAT, "n0 has further outputs in a model of"),
+))
+def test_what_an_old_opset_cannot_hold(op, inputs, outputs, kind, message):
+    built = one_node(op, {"x": (kind, [8])}, outputs, opset=14)
+    built.graph.node[0].input[:] = inputs
+    with pytest.raises(ValueError, match=message):
+        plug_in.swap(built)
+
+
+def test_a_model_above_the_largest_file_is_not_written(tmp_path, monkeypatch):
+    built = one_node("Softmax", {"x": (TensorProto.FLOAT, [2, 8])})
+    monkeypatch.setattr(plug_in, "LARGEST_FILE", 10)
+    with pytest.raises(ValueError, match="good: up to 2 GB"):
+        plug_in.save(built, tmp_path / "out.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("dtype,y_scale,zero_point,fmt", (
     (np.int8, 1 / 256, -128, "tfl_s8"), (np.uint8, 1 / 256, 0, "tfl_s8"), (np.uint8, 1 / 255, 0, "u8_255")))
 def test_qlinear_softmax_node(dtype, y_scale, zero_point, fmt):
@@ -275,6 +363,16 @@ def test_the_command_writes_a_model_that_runs(tmp_path, capsys):
     x = np.random.default_rng(SEED).normal(size=(2, 8)).astype(np.float32)
     run = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     assert np.array_equal(run.run(None, {"x": x})[0], probabilities(x, "u16_q15", "s16", None, 0.01, 5))
+
+
+def test_the_command_says_what_is_left(tmp_path, capsys):
+    built = one_node("Softmax", {"x": (TensorProto.FLOAT, [2, 8])})
+    built.graph.node.append(helper.make_node("LogSoftmax", ["y"], ["z"]))
+    save(built, tmp_path / "in.onnx")
+    argv = ["onnx-swap", str(tmp_path / "in.onnx"), str(tmp_path / "out.onnx"), "--json", str(tmp_path / "r.json")]
+    assert main(argv) == 0
+    assert "left as they are, with a softmax or a norm inside: LogSoftmax (1)" in capsys.readouterr().out
+    assert json.loads((tmp_path / "r.json").read_text())["left"] == {"LogSoftmax": 1}
 
 
 @pytest.mark.parametrize("change,message", (
