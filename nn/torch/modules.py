@@ -38,6 +38,12 @@ def by_rows(compute, dtype, x, *others):
     return out.reshape(x.shape)
 
 
+def _nan(x, dim):
+    """0 for each row of x along `dim`, or NaN for one that holds NaN or plus infinity: it has no codes."""
+    top = x.amax(dim, keepdim=True).clamp(min=torch.finfo(x.dtype).min)
+    return top - top
+
+
 def _scale(scale):
     """The scale of an input as it is given, rounded to float32, in which inputs are divided by it."""
     try:
@@ -107,13 +113,16 @@ class LiteNormSoftmax(nn.Module):
         return self._levels(x, mask, torch.int64) + self.fmt.zero_point
 
     def forward(self, x, mask=None):
-        """Probabilities in x's type (float32 holds every format exactly), 0 where `mask` is False."""
+        """Probabilities in x's type (float32 holds every format exactly), 0 where `mask` is False.
+
+        A row with NaN or plus infinity is NaN.
+        """
         p = self._levels(x.detach(), mask, torch.float32) * (1.0 / self.fmt.total)
-        p = p.to(x.dtype)
-        if not (torch.is_grad_enabled() and x.requires_grad):
-            return p
         if mask is not None:
             x = x.masked_fill(~mask, torch.finfo(x.dtype).min)
+        p = p.to(x.dtype) + _nan(x.detach(), self.dim)
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return p
         x = x.clamp(min=torch.finfo(x.dtype).min)       # the gradient of a row of -inf would be NaN
         # Not torch.softmax, which means this module inside of a swapped model.
         soft = (x - x.logsumexp(self.dim, keepdim=True)).exp()
@@ -192,9 +201,12 @@ class _Norm(nn.Module):
             self.register_buffer(f"{name}_codes", values, persistent=False)
 
     def quantize(self, x):
-        """(x_q int64 [..., N], scales float32 [..., 1]) of float x [..., N]."""
+        """(x_q int64 [..., N], scales float32 [..., 1]) of float x [..., N]; NaN and infinity count as 0."""
         x = x.to(torch.float32)
-        largest = x.abs().amax(-1, keepdim=True).clamp(min=float(wrap.LEAST_NORM))
+        size = x.abs()
+        finite = size < torch.inf
+        x, size = torch.where(finite, x, 0.0), torch.where(finite, size, 0.0)
+        largest = size.amax(-1, keepdim=True).clamp(min=float(wrap.LEAST_NORM))
         if self.seen is not None:
             self.seen = max(self.seen, float(largest.max()))
         if self.scale is None:
@@ -227,7 +239,9 @@ class _Norm(nn.Module):
         return by_rows(rows, dtype, x).reshape(shape)
 
     def forward(self, x):
-        y = self._codes(x.detach(), torch.float32)
+        """Of x's shape and type. A row with NaN or infinity is NaN."""
+        dims = tuple(range(-len(self.normalized_shape), 0))
+        y = self._codes(x.detach(), torch.float32) + _nan(x.detach().abs(), dims)
         if self.affine is not None:
             out = (y * self.out_scale).to(x.dtype)
             if not torch.is_grad_enabled():

@@ -57,22 +57,25 @@ def swap(model, fmt="u16_q15", inputs="s16", norm_inputs="s16", max_length=1024,
     """
     if too_long not in TOO_LONG:
         raise ValueError(f"too_long is {too_long!r}; good: {', '.join(TOO_LONG)}")
-    if hasattr(model, "litenorm"):
-        raise ValueError("the model is swapped already; good: a model as it was loaded")
+    inside = next((name for name, m in model.named_modules() if hasattr(m, "litenorm")), None)
+    if inside is not None:
+        raise ValueError(f"{inside or 'the model'} is swapped already; good: a model as it was loaded")
     softmax = LiteNormSoftmax(fmt=fmt, inputs=inputs, max_length=max_length)
     wrap.input_codes(norm_inputs)
     done = Swapped(softmax=softmax, too_long=too_long)
-    replaced = []
-    for parent_name, parent in list(model.named_modules()):
-        for name, child in list(parent.named_children()):
+    if norms and _norm(model, norm_inputs, "the model", done, too_long) is not None:
+        raise ValueError(f"the model is a {type(model).__name__}, and what holds it would keep it; good: a model with "
+                         "norms in it, or LiteNormLayerNorm and LiteNormRMSNorm themselves")
+    replaced, news = [], {}
+    for parent_name, parent in model.named_modules():
+        for name, child in parent._modules.items():     # named_children() has a child of two names once
             where = f"{parent_name}.{name}".lstrip(".")
-            new = None
-            if norms:
-                new = _norm(child, norm_inputs, where, done, too_long)
-            if attention and type(child) is nn.Softmax:
-                new = LiteNormSoftmax(child.dim if child.dim is not None else -1, fmt, inputs, max_length=max_length)
-            if new is not None:
-                replaced.append((parent, name, new.to(_device(child)).train(child.training)))
+            if child is None:
+                continue
+            if child not in news:
+                news[child] = _replacement(child, norms, attention, done, where, norm_inputs)
+            if news[child] is not None:
+                replaced.append((parent, name, news[child]))
                 done.norms.append(where)
     if not replaced and not attention:
         raise ValueError("the model has no LayerNorm and no RMSNorm; good: one that has, or attention=True")
@@ -114,12 +117,24 @@ def calibrate(model, out=None):
                 m.end_calibration(out)
 
 
+def _replacement(child, norms, attention, done, where, norm_inputs):
+    """What stands in the place of `child`, or None."""
+    new = _norm(child, norm_inputs, where, done, done.too_long) if norms else None
+    # Others' forward calls a function, which is answered: with dim=None it stays, and what is too long may.
+    if attention and type(child) is nn.Softmax and child.dim is not None and done.too_long == "error":
+        own = done.softmax
+        new = LiteNormSoftmax(child.dim, own.fmt, own.inputs, max_length=own.max_length)
+    return None if new is None else new.to(_device(child)).train(child.training)
+
+
 # Norms ---------------------------------------------------------------------------------------------------------------
 
 
 def _norm(module, inputs, where, done, too_long):
     """The replacement of a norm, or None when `module` is not one, or must stay."""
     kind = type(module).__name__
+    if isinstance(module, LiteNormLayerNorm | LiteNormRMSNorm):     # somebody put it there
+        return None
     if isinstance(module, nn.LayerNorm):
         shape, eps = module.normalized_shape, module.eps
         make = functools.partial(LiteNormLayerNorm, bias=module.bias is not None)
@@ -210,9 +225,19 @@ def _intercept(model, done):
     def forward(self, *args, **kwargs):
         return _run(self.litenorm, functools.partial(kind.forward, self), *args, **kwargs)
 
-    names = {"forward": forward, "__doc__": kind.__doc__, "__module__": kind.__module__,
+    def __reduce_ex__(self, protocol):  # pickle finds classes by name, where it would find `kind`
+        return _restore, (kind,), self.__getstate__()
+
+    names = {"forward": forward, "__reduce_ex__": __reduce_ex__, "__doc__": kind.__doc__, "__module__": kind.__module__,
              "__qualname__": kind.__qualname__}
     model.__class__ = type(kind.__name__, (kind,), names)
+
+
+def _restore(kind):
+    """A swapped model of this class, still without its state."""
+    model = kind.__new__(kind)
+    _intercept(model, None)
+    return model
 
 
 class _Mode(TorchFunctionMode):
@@ -237,13 +262,15 @@ class _Mode(TorchFunctionMode):
 
     def _softmax(self, func, input, dim=None, *args, **kwargs):  # noqa: A002  (PyTorch's name)
         dtype = kwargs.get("dtype") or next((a for a in args if isinstance(a, torch.dtype)), None)
+        out = kwargs.get("out")
         if dim is None or input.dim() == 0 or not input.is_floating_point():
             return func(input, dim, *args, **kwargs)
         if self._leave(input.shape[dim]):
             return func(input, dim, *args, **kwargs)
         place = self._place()
         x = input if dtype is None else input.to(dtype)
-        return place(x.movedim(dim, -1)).movedim(-1, dim)
+        y = place(x.movedim(dim, -1)).movedim(-1, dim)
+        return y if out is None else out.copy_(y)
 
     def _attention(self, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None,
                    enable_gqa=False):
@@ -253,7 +280,10 @@ class _Mode(TorchFunctionMode):
         if enable_gqa:
             groups = query.shape[-3] // key.shape[-3]
             key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
-        logits = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+        # As PyTorch's kernels have it, logits of half precision are in float32: as float16 they would overflow.
+        wide = torch.promote_types(query.dtype, torch.float32)
+        logits = query.to(wide) @ key.to(wide).transpose(-2, -1)
+        logits = logits * (query.shape[-1] ** -0.5 if scale is None else scale)
         mask = None
         if is_causal:
             mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
@@ -261,12 +291,14 @@ class _Mode(TorchFunctionMode):
             mask = attn_mask if mask is None else mask & attn_mask
         elif attn_mask is not None:
             logits = logits + attn_mask
-        weights = self._place()(logits, mask)
+        weights = self._place()(logits, mask).to(value.dtype)
         return torch.dropout(weights, dropout_p, True) @ value if dropout_p else weights @ value
 
     def _leave(self, length):
         """True when a row of this length stays float."""
         limit = self.softmax.max_length
+        if length == 0:
+            return True
         if length <= limit:
             return False
         if self.too_long == "error":

@@ -6,6 +6,7 @@ Not part of `make test`, because of PyTorch's size: `make test-torch`.
 """
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -26,6 +27,11 @@ SEED = 21
 LENGTHS = (1, 2, 3, 17, 64, 257, 1024)
 SPREADS = np.array([[0.001], [1.0], [4.0], [20.0], [0.0], [3.0]])   # standard deviation of each row
 NORMS = {"layernorm": LiteNormLayerNorm, "rmsnorm": LiteNormRMSNorm}
+
+
+def swapped(net, **kwargs):
+    swap(net, **kwargs)
+    return net
 
 
 def real_rows(rng, n):
@@ -139,6 +145,33 @@ def test_norm_modules_and_their_integer_gamma(op, scale):
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("value", (np.nan, np.inf, -np.inf))
+@pytest.mark.parametrize("scale", (None, 0.01), ids=("dynamic", "given"))
+def test_a_row_without_codes_is_nan(scale, value):
+    """It has NaN in the float operation, too; its neighbours have not. Minus infinity masks a logit."""
+    x = torch.randn(3, 8, generator=torch.Generator().manual_seed(SEED))
+    x[1, 5] = value
+    whole = LiteNormLayerNorm(8, scale=scale)
+    whole.set_output("s8", 0.05)
+    for module, real in ((LiteNormSoftmax(scale=scale), nn.Softmax(-1)), (whole, nn.LayerNorm(8)),
+                         (LiteNormLayerNorm(8, scale=scale), nn.LayerNorm(8)),
+                         (LiteNormLayerNorm((2, 4), scale=scale), nn.LayerNorm((2, 4))),
+                         (LiteNormRMSNorm(8, scale=scale), nn.RMSNorm(8))):
+        shape = getattr(module, "normalized_shape", (8,))
+        want, got = (m(x.view(3, *shape)).view(3, 8).isnan() for m in (real, module))
+        assert torch.equal(got, want.any(1, keepdim=True).expand(3, 8)), module
+
+
+@pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16, torch.float64))
+def test_other_types_in_and_out(dtype):
+    torch.manual_seed(SEED)
+    x = torch.randn(5, 24).to(dtype)
+    for module in (LiteNormSoftmax(), LiteNormLayerNorm(24).to(dtype), LiteNormRMSNorm(24).to(dtype)):
+        want = copy.deepcopy(module).float()(x.float())
+        assert torch.equal(module.codes(x), module.codes(x.float())), module
+        assert module(x).dtype == dtype and torch.equal(module(x), want.to(dtype)), module
 
 
 # Gradients -----------------------------------------------------------------------------------------------------------
@@ -402,8 +435,91 @@ def test_grouped_queries_bool_and_float_masks_agree():
     assert torch.equal(net(torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)), got)
 
 
+class Calls(nn.Module):
+    """A model that is a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
+def test_logits_of_float16_do_not_overflow():
+    generator = torch.Generator().manual_seed(SEED)
+    q, k, v = (60 * torch.randn(1, 2, 5, 64, generator=generator).half() for _ in range(3))
+    assert not (q @ k.transpose(-2, -1)).isfinite().all()
+    net = Calls(nn.functional.scaled_dot_product_attention)
+    want = net(q, k, v)
+    swap(net)
+    got = net(q, k, v)
+    assert got.dtype == torch.float16 and torch.allclose(got, want, atol=0.2)
+
+
+def test_softmax_is_answered_however_it_is_called():
+    x = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(SEED)).half()
+    out = torch.empty(2, 3, 4, dtype=torch.half)
+    calls = (lambda: x.softmax(0), lambda: nn.functional.softmax(x, 1, dtype=torch.float32),
+             lambda: torch.softmax(x, -2, torch.float64), lambda: torch.special.softmax(x, dim=2),
+             lambda: nn.Softmax2d()(x), lambda: torch.softmax(x, 1, out=out))
+    net = Calls(lambda: [call() for call in calls])
+    want = [y.clone() for y in net()]
+    out.zero_()
+    swap(net)
+    got = net()
+    assert net.litenorm.calls == len(calls) and got[-1] is out
+    for a, b in zip(got, want, strict=True):
+        assert a.dtype == b.dtype and 0 < (a - b).abs().max() < 1e-3
+
+
+def test_softmax_that_stays_as_it_is():
+    x, long = torch.randn(2, 3, 4), torch.randn(2, 2000)
+    with pytest.warns(UserWarning, match="dimension"):      # dim=None is the first of three
+        assert torch.equal(swapped(nn.Sequential(nn.Softmax()))(x), x.softmax(0))
+    assert swapped(Calls(lambda x: x.softmax(-1)))(torch.zeros(2, 0)).shape == (2, 0)
+    net = swapped(nn.Sequential(nn.Softmax(-1)), too_long="leave")
+    assert torch.equal(net(long), long.softmax(-1)) and "above 1024" in net.litenorm.left["softmax of 2000 elements"]
+
+
+@pytest.mark.parametrize("store", (lambda net: pickle.loads(pickle.dumps(net)), copy.deepcopy))
+def test_a_swapped_model_is_stored(store):
+    """Whole, with its scales. A state_dict has the names and weights of the original."""
+    net, ids = make_model("bert", "sdpa"), torch.randint(0, 50, (2, 12))
+    names = set(net.state_dict())
+    swap(net)
+    with torch.no_grad(), calibrate(net, out="s16"):
+        net(ids)
+    twin = store(net)
+    with torch.no_grad():
+        assert torch.equal(twin(ids)[0], net(ids)[0]) and twin.litenorm.calls == 2
+    assert set(twin.state_dict()) == names and type(twin).__name__ == "BertModel" and twin.litenorm is not net.litenorm
+
+
+def test_gradient_checkpointing():
+    net = make_model("bert", "sdpa").train()
+    swap(net)
+    net.gradient_checkpointing_enable({"use_reentrant": True})
+    net(torch.randint(0, 50, (2, 12)))[0].square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in net.encoder.parameters())
+
+
+def test_norms_with_two_names_and_norms_that_are_litenorms():
+    net = nn.ModuleDict({"a": nn.LayerNorm(8), "own": LiteNormLayerNorm(8, scale=0.01), "none": nn.Identity()})
+    net["b"], own = net["a"], net["own"]
+    net["none"] = None
+    assert swap(net).norms == ["a", "b"]
+    assert net["a"] is net["b"] and isinstance(net["a"], LiteNormLayerNorm) and net["own"] is own
+
+
+def test_a_model_with_a_swapped_one_inside():
+    net = nn.Sequential(nn.Sequential(nn.LayerNorm(8)), nn.LayerNorm(8))
+    swap(net[0])
+    with pytest.raises(ValueError, match="0 is swapped already"):
+        swap(net)
+    assert type(net[1]) is nn.LayerNorm
+
+
 @pytest.mark.parametrize("net,kwargs,message", (
-    (nn.LayerNorm(8), dict(attention=False), "no LayerNorm"),
+    (nn.LayerNorm(8), {}, "the model is a LayerNorm, and"),
+    (nn.Sequential(nn.Linear(8, 8)), dict(attention=False), "no LayerNorm"),
     (nn.Sequential(nn.LayerNorm(2048)), {}, "0 is a LayerNorm of 2048 elements"),
     (nn.Sequential(nn.LayerNorm(8)), dict(fmt="u9"), "unknown softmax format"),
     (nn.Sequential(nn.LayerNorm(8)), dict(too_long="no"), "too_long"),
