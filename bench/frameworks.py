@@ -173,7 +173,7 @@ def measure_model(folder, swaps=SWAPS, texts=TEXTS):
 
 
 def model_table(title, results):
-    found = Table(title=title)
+    found = Table(title=title, box=None, pad_edge=False)    # 80 columns hold every digit, but no lines between
     for column in ("softmax", "scales", "short: ms", "cosine", "worst", "512: ms", "cosine", "worst"):
         found.add_column(column, justify="left" if column in ("softmax", "scales") else "right")
     values = [(f"{kind}_{key}", digits) for kind in ("short", "long")

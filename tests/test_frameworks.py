@@ -2,10 +2,12 @@
 # Copyright (c) 2026 LiteNorm contributors
 """bench/frameworks.py in ONNX Runtime; what it measures in PyTorch is in tests/torch."""
 
+import io
 import json
 import sys
 
 import pytest
+from rich.console import Console
 
 from litenorm.bench import frameworks
 
@@ -28,6 +30,16 @@ def test_every_operator_is_measured_beside_its_original(monkeypatch, without_tor
     printed = capsys.readouterr()
     assert all(op in printed.out for op in OPERATORS)
     assert printed.err == "PyTorch is left out: pip install 'litenorm[torch]'\n"
+
+
+def test_the_table_of_a_model_fits_80_columns():
+    figures = {f"{kind}_{key}": value for kind in ("short", "long")
+               for key, value in (("ms", 1234.0), ("cosine", 0.123456), ("worst_cosine", 0.123457))}
+    console = Console(width=80, file=io.StringIO())
+    console.print(frameworks.model_table("22.7 M parameters", [
+        {"arithmetic": "s16/u16", "scales": scales} | figures for scales in ("of each row", "calibrated")]))
+    for line in console.file.getvalue().splitlines()[-2:]:
+        assert line.split()[-6:] == ["1234", "0.123456", "0.123457"] * 2
 
 
 @pytest.mark.parametrize("arguments, says", [
