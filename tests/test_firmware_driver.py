@@ -21,8 +21,8 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.status import Status
 from litenorm.firmware import host
-from litenorm.sim import adversary
 from litenorm.sim import dma_soak as soak
+from litenorm.sim.dma_soak import adversary
 from litenorm.sim.jobs import random_job
 from litenorm.soc import add_litenorm
 
