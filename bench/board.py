@@ -28,6 +28,7 @@ COLOURS = {"accel": "#009E73", "cpu": "#0072B2", "float": "#D55E00"}
 SCALES = {"s8": Scale(47274, 10), "s16": Scale(40000, 17)}   # of firmware/rows.c
 Q5_10 = "q5_10"
 FILE_KIND = "litenorm bench"
+WITH_TIMES = 106  # columns of a terminal in which --compare shows microseconds beside the cycles
 # Codes with which the layer is not run at all: what it needs is not built, and those of the image (BLOCK_ERR_*).
 NOT_RUN = (-Status.BAD_OP, -Status.BAD_FORMAT, -Status.BAD_LENGTH, -100, -101, -102, -103)
 
@@ -94,7 +95,7 @@ class Result:
             checked = [row for p, row in paths.items() if p != "float"]
             wrong = sum(row["wrong_elements"] + row["wrong_sums"] for row in checked)
             elements = sum(row["rows"] * row["n"] for row in checked)
-            verdict = f"{elements} of {elements}" if not wrong else "WRONG: " + ", ".join(
+            verdict = f"all {elements:,}" if not wrong else "WRONG: " + ", ".join(
                 f"{LABELS[row['path']]} {row['wrong_elements']} elements, {row['wrong_sums']} sums" for row in checked)
             table.add_row(key[0], key[1], key[2], f"{key[3]}", *cells, verdict)
         console.print(table)
@@ -348,14 +349,16 @@ def compare(first, second):
     common = [key for key in a if key in b]
     if not common:
         raise ValueError("the two files have no case in common: there is nothing to compare")
-    table = Table(title="A beside B, a row")
-    for name in ("operation", "in", "out", "N", "by", "A cycles", "B cycles", "A µs", "B µs", "time B / A"):
+    console = Console(highlight=False)
+    wide = console.width >= WITH_TIMES
+    times_of = ("A µs", "B µs") if wide else ()
+    table = Table(title="A beside B, a row; B / A is of the times")
+    for name in ("operation", "in", "out", "N", "by", "A cycles", "B cycles", *times_of, "B / A"):
         table.add_column(name, justify="left" if name in ("operation", "in", "out", "by") else "right")
     for key in common:
         micro = a[key] / first["clock"] * 1e6, b[key] / second["clock"] * 1e6
         table.add_row(*map(str, key[:4]), LABELS[key[4]], f"{a[key]:,.0f}", f"{b[key]:,.0f}",
-                      f"{micro[0]:,.2f}", f"{micro[1]:,.2f}", f"{micro[1] / micro[0]:.3f}")
-    console = Console(highlight=False)
+                      *(f"{time:,.2f}" for time in micro if wide), f"{micro[1] / micro[0]:.3f}")
     for name, data in (("A", first), ("B", second)):
         console.print(f"{name}: {data['soc']}, {data['clock'] / 1e6:g} MHz, {'ok' if data['ok'] else 'NOT ok'}")
     console.print(table)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 EXAMPLES = """\
 examples:
-  litenorm bench --sim                                       the simulated SoC
+  litenorm bench --sim                                  the simulated SoC
   litenorm bench --port /dev/ttyUSB1 --json board.json --plot board.svg
   litenorm bench --port /dev/ttyUSB1 --firmware litenorm.bin
-                                                             loads the firmware first when the board is in its BIOS
+                          loads the firmware first when the board is in its BIOS
   litenorm bench --compare before.json after.json
 """
 
@@ -24,14 +24,15 @@ def add_parser(commands):
     parser = commands.add_parser(
         "bench", help="self-test and benchmark of a board or of the simulated SoC", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Talk to the firmware's console over a serial port, or to the simulated SoC: self-test, rows of\n"
-                    "softmax and LayerNorm by the core, the C twin and float, and a transformer layer. Every element\n"
-                    "and every sum is compared with the model on this machine. Exit 0 when all of them are exact.")
+        description="Talk to the firmware's console over a serial port, or to the simulated SoC:\n"
+                    "self-test, rows of softmax and LayerNorm by the core, the C twin and float, and\n"
+                    "a transformer layer. Every element and every sum is compared with the model on\n"
+                    "this machine. Exit 0 when all of them are exact.")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--port", metavar="PORT", help="serial port of the board, or a URL of pyserial's")
     where.add_argument("--sim", action="store_true", help="the simulated SoC instead of a board")
     where.add_argument("--compare", nargs=2, type=Path, metavar=("A.json", "B.json"), help="two runs side by side")
-    parser.add_argument("--baud", type=int, default=BAUD, metavar="B", help=f"of the port (default: {BAUD})")
+    parser.add_argument("--baud", type=int, metavar="B", help=f"of the port (default: {BAUD})")
     parser.add_argument("--firmware", type=Path, metavar="F.bin",
                         help="load this when the board is in its BIOS, with the image of the layer")
     parser.add_argument("--silence", type=float, metavar="S",
@@ -40,7 +41,7 @@ def add_parser(commands):
     parser.add_argument("--no-layer", action="store_true", help="without the transformer layer")
     parser.add_argument("--text", metavar="TEXT", help="input of the layer (default: 32 tokens)")
     parser.add_argument("--no-accel", action="store_true", help="with --sim: a SoC without the core")
-    parser.add_argument("--lanes", type=int, default=4, metavar="L", help="with --sim: elements per beat (default: 4)")
+    parser.add_argument("--lanes", type=int, metavar="L", help="with --sim: elements per beat (default: 4)")
     parser.add_argument("--json", type=Path, metavar="F", help="write the results to this file")
     parser.add_argument("--plot", type=Path, action="append", default=[], metavar="F.svg|F.png",
                         help="write a plot of the time a row takes over its length; may be given twice")
@@ -80,10 +81,18 @@ def run(args):
     silence = args.silence if args.silence is not None else SILENCE["sim" if args.sim else "port"]
     if not 0 < silence < 1e6:
         raise ValueError(f"--silence is {silence:g}; good: a number of seconds above 0")
-    if args.baud < 1:
-        raise ValueError(f"--baud is {args.baud}; good: that of the SoC's UART, {BAUD} as a rule")
+    baud, lanes = (BAUD if args.baud is None else args.baud), (4 if args.lanes is None else args.lanes)
+    if baud < 1:
+        raise ValueError(f"--baud is {baud}; good: that of the SoC's UART, {BAUD} as a rule")
     if args.sim and args.firmware:
         raise ValueError("--firmware belongs to --port: the simulated SoC starts in the firmware")
+    if args.sim and args.baud is not None:
+        raise ValueError("--baud belongs to --port: the simulated SoC's line has no baud rate")
+    if args.port and (args.no_accel or args.lanes is not None):
+        raise ValueError(f"{'--no-accel' if args.no_accel else '--lanes'} belongs to --sim: a board has the core that "
+                         "it was built with")
+    if args.no_layer and args.text is not None:
+        raise ValueError("--text is the layer's input: leave out --no-layer")
     firmware = None if args.firmware is None else read_firmware(args.firmware)
     with ExitStack() as stack:
         observer = stack.enter_context(observe(quiet=True))
@@ -99,13 +108,13 @@ def run(args):
             from litenorm.sim.runner import SimOptions
             from litenorm.sim.serial import SimulatedPort
 
-            config = LiteNormConfig(lanes=args.lanes)
+            config = LiteNormConfig(lanes=lanes)
             options = SimOptions(config=None if args.no_accel else config, image=image, max_cycles=0)
             port, name = stack.enter_context(SimulatedPort(options, observer=observer)).path, "simulation"
         from litenorm.soc.options import IMAGE_OFFSET
 
         loaded = None if image is None else (MAIN_RAM + IMAGE_OFFSET, image)
-        with Board(port, args.baud, silence, firmware, loaded, observer.stage) as connection:
+        with Board(port, baud, silence, firmware, loaded, observer.stage) as connection:
             result = board.run(connection, args.lengths or board.LENGTHS, workload, args.sim, observer.stage)
             result.port = name
     result.show()

@@ -296,7 +296,7 @@ def copy(name, words=2048, rows=4, burst_length=BURST_LENGTH, seed=0):
 
 def batch_table(results):
     """Words per cycle of batches, for each system, op and length."""
-    table = Table(title="words per cycle by row length, s8 to 8 bits: SDR of 32 bits, DDR3 of 16 bits at 1:4")
+    table = Table(title="words per cycle by row length; SDR of 32 bits, DDR3 of 16 bits at 1:4")
     for column in ("system", "op"):
         table.add_column(column)
     lengths = sorted({r.length for r in results})

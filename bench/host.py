@@ -8,6 +8,7 @@ ATTEMPTS times at most; `Board.line_errors` and `Board.resets` count how often t
 """
 
 import binascii
+import errno
 import math
 import os
 import re
@@ -37,6 +38,7 @@ FRAME_BYTES = 116
 CMD_LOAD, CMD_JUMP = b"\x01", b"\x02"
 ACK_SUCCESS, ACK_CRC_ERROR = b"K", b"C"
 ABORT_BOOT = b"Q"
+NO_TERMINAL = os.strerror(errno.ENOTTY)
 
 
 class BoardError(SimulationError):
@@ -81,6 +83,8 @@ class Board:
         except (OSError, ValueError) as error:
             number = getattr(error, "errno", None)
             reason = os.strerror(number) if number else str(error)
+            if NO_TERMINAL in reason:  # of pyserial, which wraps the error of the system in its own words
+                reason = "it is not a serial port"
             raise BoardError(f"port {self.name} cannot be opened: {reason}") from None
         try:
             self.connect()

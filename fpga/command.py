@@ -9,14 +9,14 @@ from litenorm.soc.targets.boards import BOARDS, board
 
 EXAMPLES = """\
 examples:
-  litenorm build ulx3s-45f --build                    the bitstream, and what it takes
-  litenorm build ulx3s-45f --build --load             ... and to the board
-  litenorm build colorlight-i5 --build --lanes 8 --seeds 5
-  litenorm build ecpix5 --build --no-litenorm         the same SoC without the core
-  litenorm build arty-a7-35                           Verilog, constraints, BIOS: the project for Vivado
+  litenorm build ulx3s-45f --build             the bitstream, and what it takes
+  litenorm build ulx3s-45f --build --load      ... and to the board
+  litenorm build ulx3s-85f --build --lanes 8 --seeds 5
+  litenorm build ecpix5 --build --no-litenorm  the same SoC without the core
+  litenorm build arty-a7-35                    the project for Vivado
 
 What follows -- goes to the target script, which runs in the output folder:
-  litenorm build ulx3s-45f --build -- --cpu-variant full --l2-size 8192 --csr-csv csr.csv
+  litenorm build ulx3s-45f --build -- --cpu-variant full --csr-csv csr.csv
 """
 
 # Flags that are handed on to the target script when they are given.
@@ -37,8 +37,9 @@ def add_parser(commands):
     parser = commands.add_parser(
         "build", help="build the SoC of an FPGA board, and its bitstream", epilog=f"boards:\n{known}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Elaborate the SoC of a board and compile its BIOS; with --build, synthesize, place and route it,\n"
-                    "and say what it takes. Exit 0 only when every clock is as fast as it has to be.")
+        description="Elaborate the SoC of a board and compile its BIOS; with --build, synthesize,\n"
+                    "place and route it, and say what it takes. Exit 0 only when every clock is as\n"
+                    "fast as it has to be.")
     parser.add_argument("board", metavar="BOARD", help="one of those below")
     parser.add_argument("--build", action="store_true", help="make the bitstream; without it, only the project")
     parser.add_argument("--load", action="store_true", help="send the bitstream to the board, with openFPGALoader")

@@ -74,7 +74,7 @@ def default_folder(board, with_litenorm=True):
 def elaborate(board, arguments, folder, stage):
     """Run the target script: Verilog, BIOS, LiteX's build script. BuildError says why not, in one line."""
     check_tools(["make", "riscv64-unknown-elf-gcc", "riscv64-unknown-elf-objcopy"])
-    stage("elaborating the SoC and compiling its BIOS (the first time with the C library)")
+    stage("elaborating the SoC, compiling its BIOS and C library")
     for script in (folder / "gateware").glob("build_*.sh"):
         script.unlink()  # of a design that had another name
     command = [sys.executable, "-m", f"litenorm.soc.targets.{board.script}", *board.arguments, *arguments, "--build",

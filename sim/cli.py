@@ -25,15 +25,19 @@ WORKLOADS = ("selftest", "layer", "generate", "bench")
 
 SIM_EXAMPLES = """\
 examples:
-  litenorm sim                                        one transformer layer, with the core and with the C twin
-  litenorm sim --workload selftest --lanes 16         the firmware's own tests on a wider core
-  litenorm sim --cfu                                  the same with custom instructions for the matrix products
-  litenorm sim --workload bench --json bench.json     cycles by operation and row length
-  litenorm sim --workload layer --checkpoint DIR --layer 2 --text "The core keeps its sums."
-  litenorm sim --workload generate                    a small GPT writes text: litenorm generate has more options
-  litenorm sim --text And --trace layer.fst           a trace of a short text: three tokens
+  litenorm sim                             a layer, with the core and the C twin
+  litenorm sim --cfu                       custom instructions for the matrices
+  litenorm sim --text And --trace F.fst    a trace of a text of three tokens
+  litenorm sim --checkpoint DIR --layer 2 --text "The core keeps its sums."
+  litenorm sim --workload selftest --lanes 16
+                                           the firmware's tests on a wider core
+  litenorm sim --workload bench --json bench.json
+                                           cycles by operation and row length
+  litenorm sim --workload generate         a small GPT writes text, as with
+                                           litenorm generate
 
-What is built is kept in the folder build/ of the current folder, or in $LITENORM_BUILD, and used again.
+What is built is kept in the folder build/ of the current folder, or in
+$LITENORM_BUILD, and used again.
 """
 
 
@@ -52,7 +56,7 @@ def sim_parser(commands):
     parser = commands.add_parser(
         "sim", help="run a workload on the simulated SoC", epilog=SIM_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Build the SoC and its firmware, run a workload in Verilator, and check the results.")
+        description="Build the SoC and its firmware, run a workload in Verilator, check the results.")
     parser.add_argument("--workload", choices=WORKLOADS, default="layer", help="what to run (default: layer)")
     soc_arguments.add_soc(parser)
     layer = parser.add_argument_group("workloads layer and generate")
@@ -109,7 +113,7 @@ def run_sim(args):
 
 COMPARE_EXAMPLES = """\
 examples:
-  litenorm compare                                    tables, 4000 rows of 64, 256 and 1024 logits
+  litenorm compare                  tables, 4000 rows of 64, 256 and 1024 logits
   litenorm compare --lengths 64,512 --rows 200 --json compare.json
   litenorm compare --plot compare.svg --plot compare.png
 """
@@ -119,8 +123,9 @@ def compare_parser(commands):
     parser = commands.add_parser(
         "compare", help="the peers' arithmetic beside LiteNorm's on the same rows", epilog=COMPARE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Softmax and LayerNorm of TFLite and CMSIS-NN, I-BERT, Softermax, SOLE and ITAMax, as published,\n"
-                    "beside LiteNorm and float64: sums, errors, order. Exit 0 when every row of LiteNorm is exact.")
+        description="Softmax and LayerNorm of TFLite and CMSIS-NN, I-BERT, Softermax, SOLE and\n"
+                    "ITAMax, as published, beside LiteNorm and float64: sums, errors, order. Exit 0\n"
+                    "when every row of LiteNorm is exact.")
     parser.add_argument("--rows", type=int, default=4000, metavar="N",
                         help="random rows of each length (default: 4000)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the random rows (default: 1)")
@@ -209,6 +214,13 @@ def terminable():
         signal.signal(signal.SIGTERM, before)
 
 
+def reason(error):
+    """What went wrong, without the number that Python puts before it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def main(argv=None):
     """Run the command line, in the main thread; returns the exit code."""
     argv, target = build_command.split(sys.argv[1:] if argv is None else argv)
@@ -225,7 +237,7 @@ def main(argv=None):
     except (SimulationError, ValueError, OSError) as error:
         if "LITENORM_TRACEBACK" in os.environ:
             raise
-        print(f"litenorm: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"litenorm: error: {' '.join(reason(error).split())}", file=sys.stderr)
         return 1
     except Terminated:
         print("litenorm: terminated", file=sys.stderr)

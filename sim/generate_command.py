@@ -11,14 +11,16 @@ EXAMPLES = """\
 examples:
   litenorm generate --prompt "In the beginning" --tokens 64
   litenorm generate --prompt "And God said" --temperature 0.8 --top-k 8 --seed 3
-  litenorm generate --tokens 16 --path both           with the core, and again with the C twin: cycles side by side
+  litenorm generate --tokens 16 --path both    with the core and with the C twin
   litenorm generate --tokens 8 --no-accel --cpu-variant full
-  litenorm generate --cfu                             custom instructions for the matrix products: a third of the cycles
-  litenorm generate --perplexity --tokens 1           what the integer model is worth, beside float32
-  litenorm generate --port /dev/ttyUSB1 --firmware litenorm.bin      on a board that is in its BIOS
+  litenorm generate --cfu                      a third of the cycles
+  litenorm generate --perplexity --tokens 1    the integer model beside float32
+  litenorm generate --port /dev/ttyUSB1 --firmware litenorm.bin
+                                               on a board that is in its BIOS
 
-Greedy unless --temperature, --top-k or --seed is given; the last two alone mean a temperature of 1. The sampler's
-probabilities are a row of the exact softmax: they add up to 1, and nothing is renormalized.
+Greedy unless --temperature, --top-k or --seed is given; the last two alone mean
+a temperature of 1. The sampler's probabilities are a row of the exact softmax:
+they add up to 1, and nothing is renormalized.
 """
 
 BAUD = 115200
@@ -32,10 +34,10 @@ def add_parser(commands):
     parser = commands.add_parser(
         "generate", help="a small GPT writes text on the simulated SoC", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Run a language model whole in the firmware of the simulated SoC: embeddings, all layers with\n"
-                    "keys and values kept, sampler; softmax and LayerNorm on the core. The text is shown as the UART\n"
-                    "sends it. Exit 0 when every token and every logit is that of the NumPy reference, and every sum\n"
-                    "exact.")
+        description="Run a language model whole in the firmware of the simulated SoC: embeddings,\n"
+                    "all layers with keys and values kept, sampler; softmax and LayerNorm on the\n"
+                    "core. The text is shown as the UART sends it. Exit 0 when every token and every\n"
+                    "logit is that of the NumPy reference, and every sum exact.")
     parser.add_argument("--prompt", metavar="TEXT", help='what the text begins with (default: "In the beginning")')
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="tokens to generate (default: 64)")
     parser.add_argument("--checkpoint", metavar="DIR", help="folder of litenorm.nn.train_gpt (default: the GPT that "

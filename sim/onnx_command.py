@@ -11,8 +11,9 @@ examples:
   litenorm onnx-swap model.onnx exact.onnx --format tfl_s8 --inputs s8
   litenorm onnx-swap model.onnx exact.onnx --scales scales.json
 
-scales.json: {"name of a node": scale of its input}, for Softmax also [scale, zero point]. Without, scales are dynamic,
-one a row. docs/frameworks.md says what is computed, how exactly, and what it costs.
+scales.json: {"name of a node": scale of its input}, for Softmax also
+[scale, zero point]. Without, scales are dynamic, one a row. docs/frameworks.md
+says what is computed, how exactly, and what it costs.
 """
 
 
@@ -24,9 +25,10 @@ def add_parser(commands):
     parser = commands.add_parser(
         "onnx-swap", help="put LiteNorm's softmax, LayerNorm and RMSNorm into an ONNX model", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Replace Softmax, LayerNormalization, SimplifiedLayerNormalization, RMSNormalization and\n"
-                    "QLinearSoftmax by functions of standard operators whose integers are the core's. Any ONNX\n"
-                    "runtime runs the result. Prints each node that was replaced.")
+        description="Replace Softmax, LayerNormalization, SimplifiedLayerNormalization,\n"
+                    "RMSNormalization and QLinearSoftmax by functions of standard operators whose\n"
+                    "integers are the core's. Any ONNX runtime runs the result. Prints each node that\n"
+                    "was replaced.")
     parser.add_argument("source", type=Path, metavar="in.onnx", help="the model")
     parser.add_argument("target", type=Path, metavar="out.onnx", help="where to write it")
     parser.add_argument("--format", choices=tuple(FORMATS), default="u16_q15", metavar="F",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from litenorm.sim.runner import Observer
 
@@ -43,8 +44,9 @@ class TerminalObserver(Observer):
 def observe(quiet=False, observer=TerminalObserver):
     """A TerminalObserver, or an `observer` of the same arguments, whose progress is shown inside of the `with`."""
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[cycles]}"),
-               TimeElapsedColumn())
+    # A long description is wrapped: rich's own column would push out what shows that something goes on.
+    columns = (SpinnerColumn(), TextColumn("{task.description}", table_column=Column()),
+               TextColumn("{task.fields[cycles]}"), TimeElapsedColumn())
     # Lines printed meanwhile are moved above the progress by rich, which is right only when both are on one terminal.
     shared = console.is_terminal and sys.stdout.isatty()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal,

@@ -11,13 +11,15 @@ examples:
   litenorm firmware build/boards/ulx3s-45f -o litenorm.bin
   litex_term /dev/ttyUSB0 --kernel=litenorm.bin --kernel-adr=0x40000000
 
-SOC is the output folder of a LiteX build whose software was compiled: it has software/include/generated/soc.h.
+SOC is the output folder of a LiteX build whose software was compiled: it has
+software/include/generated/soc.h.
 """
 
 SERIAL_EXAMPLES = """\
 example:
   litenorm serial -o litenorm.bin
-  litex_term PORT --kernel=litenorm.bin --kernel-adr=0x40000000     in another terminal, with the PORT that is printed
+  litex_term PORT --kernel=litenorm.bin --kernel-adr=0x40000000
+The second in another terminal, with the PORT that the first prints.
 """
 
 
@@ -26,7 +28,7 @@ def add_parsers(commands):
     parser = commands.add_parser(
         "firmware", help="compile the firmware for the SoC of a LiteX build", epilog=FIRMWARE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Compile the firmware against the headers of a LiteX build, as a binary for litex_term.")
+        description="Compile the firmware for the SoC of a LiteX build, as a binary for litex_term.")
     parser.add_argument("soc", type=Path, metavar="SOC", help="output folder of the LiteX build")
     parser.add_argument("-o", "--output", type=Path, default=Path("litenorm.bin"), metavar="F",
                         help="file to write (default: litenorm.bin)")
@@ -35,8 +37,9 @@ def add_parsers(commands):
     parser = commands.add_parser(
         "serial", help="the simulated SoC as a board: BIOS, and the UART on a pseudo-terminal", epilog=SERIAL_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Simulate a SoC with LiteX's BIOS, whose UART is a serial port on this machine. It is switched on\n"
-                    "when the port is opened, and runs until the firmware's `exit` or Ctrl-C.")
+        description="Simulate a SoC with LiteX's BIOS, whose UART is a serial port on this machine.\n"
+                    "It is switched on when the port is opened, and runs until the firmware's `exit`\n"
+                    "or Ctrl-C.")
     parser.add_argument("-o", "--output", type=Path, metavar="F", help="write the firmware for this SoC to this file")
     parser.add_argument("--no-bios", action="store_true", help="start in the firmware instead of in the BIOS")
     parser.add_argument("--no-accel", action="store_true", help="a SoC without the core")

@@ -335,8 +335,30 @@ def test_command_line_json_plot_and_comparison(tmp_path, capsys):
     assert "1 only in A, 0 only in B" in shown and "0.500" in shown
 
 
+@pytest.mark.parametrize("columns", (80, 120))
+def test_no_figure_of_a_comparison_is_cut(tmp_path, capsys, monkeypatch, columns):
+    """With the slowest rows that there are: softmax of 1024 elements in float."""
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    row = {"op": "layernorm", "input": "s16", "format": "u16_65535", "n": 1024, "path": "cpu", "rows": 1,
+           "cycles": 9_876_543}
+    data = {"kind": "litenorm bench", "soc": "a board", "ok": True, "clock": 50_000_000, "rows": [row]}
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(data))
+    assert cli.main(["bench", "--compare", f"{file}", f"{file}"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= columns
+    line = next(line for line in shown.splitlines() if "layernorm" in line)
+    assert line.count("9,876,543") == 2 and "C twin" in line and "1.000" in line
+    assert line.count("197,530.86") == (2 if columns == 120 else 0)
+
+
 def bad_commands():
     yield ["--port", "/dev/nowhere"], "port /dev/nowhere cannot be opened: No such file or directory"
+    yield ["--port", "/dev/null"], "port /dev/null cannot be opened: it is not a serial port"
+    yield ["--port", "/dev/null", "--lanes", "8"], "--lanes belongs to --sim"
+    yield ["--port", "/dev/null", "--no-accel"], "--no-accel belongs to --sim"
+    yield ["--port", "/dev/null", "--text", "x"], "--text is the layer's input: leave out --no-layer"
+    yield ["--sim", "--baud", "9600"], "--baud belongs to --port"
     yield ["--port", "/dev/null", "--lengths", "16,64", "--plot", "x.pdf"], "x.pdf is neither .svg nor .png"
     yield ["--port", "/dev/null", "--json", "/nowhere/x.json"], "/nowhere is not a folder"
     yield ["--port", "/dev/null", "--silence", "0"], "--silence is 0; good: a number of seconds above 0"

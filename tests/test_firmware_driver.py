@@ -21,8 +21,9 @@ from litenorm.accel import LiteNormConfig
 from litenorm.accel import constants as c
 from litenorm.accel.status import Status
 from litenorm.firmware import host
-from litenorm.sim import adversary
-from litenorm.sim import dma_soak as soak
+from litenorm.sim.dma_soak import adversary
+from litenorm.sim.dma_soak.device import WATCHDOG
+from litenorm.sim.dma_soak.soak import Soak
 from litenorm.sim.jobs import random_job
 from litenorm.soc import add_litenorm
 
@@ -104,7 +105,7 @@ def build(folder, with_core):
     soc.crg = CRG(soc.platform.request("sys_clk"))
     if with_core:
         add_litenorm(soc, config=LiteNormConfig(max_length=adversary.MAX_LENGTH), bus_timeout=adversary.BUS_TIMEOUT,
-                     watchdog_cycles=soak.WATCHDOG)
+                     watchdog_cycles=WATCHDOG)
     soc.finalize()
     files = STUBS | {
         "generated/csr.h": export.get_csr_header(soc.csr.regions, soc.constants,
@@ -138,7 +139,7 @@ class System:
 
     def __init__(self, folder):
         self.library, self.base = build(folder, True)
-        self.device = soak.Soak(planted=disobedient)
+        self.device = Soak(planted=disobedient)
         self.dut, self.memory, self.config = self.device.dut, self.device.memory, self.device.config
         self.called = []
         self.in_interrupt = False
@@ -453,7 +454,7 @@ def test_core_that_obeys_no_abort_is_reset(system):
     for end in (lambda: system.wait(2000), system.abort, system.init):
         system.dut.set(mutant=1, halt_out=1)
         assert system.start_job(system.draw(rng)) == 0
-        system.dut.clock(2 * soak.WATCHDOG)
+        system.dut.clock(2 * WATCHDOG)
         assert system.poll() == RUNNING
         assert end() == (0 if end == system.init else STUCK)
         assert system.poll() == (0 if end == system.init else STUCK)

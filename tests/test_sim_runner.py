@@ -2,6 +2,7 @@
 # Copyright (c) 2026 LiteNorm contributors
 """sim/build.py and sim/runner.py: firmware of a few lines on an SoC without the core, limits, caches, errors."""
 
+import io
 import os
 import re
 import signal
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from litenorm.sim import build, cache, cli, output
+from litenorm.sim import build, cache, cli, output, progress
 from litenorm.sim.errors import BuildError, MissingTool, ProtocolError, SimulationError, WallTimeout, Watchdog
 from litenorm.sim.runner import MAX_CONSOLE, Observer, SimOptions, main_ram, run_soc
 from litenorm.soc.options import IMAGE_OFFSET
@@ -355,9 +357,37 @@ def test_missing_tool_is_one_line_and_exit_1(capsys, monkeypatch, tmp_path):
     assert not any(path.is_dir() and any(path.iterdir()) for path in (tmp_path / "soc").glob("*/"))
 
 
-@pytest.mark.parametrize("command", [[], ["sim"], ["verilog"]])
-def test_help_has_an_example(capsys, command):
+COMMANDS = ("sim", "generate", "compare", "build", "bench", "eval", "firmware", "serial", "onnx-swap", "verilog")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids="".join)
+def test_help_has_an_example_and_fits_80_columns(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stop:
         cli.main([*command, "--help"])
     assert stop.value.code == 0
-    assert "example" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "example" in printed
+    assert [line for line in printed.splitlines() if len(line) > 80] == []
+
+
+def test_all_commands_are_known_to_the_test_of_their_help():
+    choices = cli.make_parser()._subparsers._group_actions[0].choices
+    assert set(choices) == set(COMMANDS)
+
+
+def test_progress_shows_its_spinner_and_time_beside_a_long_description(monkeypatch):
+    """rich's own columns shrink to nothing then, and what takes minutes seems to hang."""
+    file = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda stderr: Console(file=file, force_terminal=True, width=80))
+    with progress.observe() as observer:
+        observer.stage("a description of a hundred characters " + 12 * "word ")
+        file.truncate(file.seek(0))
+        observer.progress.refresh()
+        shown = file.getvalue()
+    assert "word" in shown and "0:00:0" in shown
+
+
+def test_a_file_that_does_not_exist_is_named_without_a_number(capsys):
+    assert cli.main(["bench", "--port", "/dev/null", "--no-layer", "--firmware", "/nowhere/litenorm.bin"]) == 1
+    assert capsys.readouterr().err == "litenorm: error: /nowhere/litenorm.bin: No such file or directory\n"

@@ -48,3 +48,18 @@ def test_bad_value_is_one_line(tmp_path, arguments, message):
     done = target(tmp_path, *arguments)
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == 1 and len(lines) == 1 and message in lines[0]
+
+
+@pytest.mark.parametrize("name", ("sim", "ulx3s"))
+def test_meson_and_python_are_found_without_an_activated_environment(tmp_path, name):
+    """The step behind the search for meson is make, here one that fails: with 3 when python3 knows LiteX."""
+    build = {"sim": (), "ulx3s": ("--build",)}  # the simulation is built without being asked
+    make = tmp_path / "bin/make"
+    make.parent.mkdir()
+    make.write_text("#!/bin/sh\npython3 -c 'import litex' && exit 3\nexit 4\n")
+    make.chmod(0o755)
+    done = subprocess.run([sys.executable, "-m", f"litenorm.soc.targets.{name}", *build[name], "--no-compile-gateware"],
+                          cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                          env={**environment(), "PATH": f"{make.parent}:/usr/bin:/bin"})
+    assert done.returncode == 1
+    assert "returned non-zero exit status 3" in done.stderr.splitlines()[-1], done.stderr[-500:]

