@@ -63,7 +63,7 @@ def elaborate_stock(folder, options, cycles):
 def build_stock(options, cycles, stage):
     """LiteX's program for the SoC of `options`; BuildError when it cannot be built."""
     sources = [path.read_bytes() for folder in ("litenorm.accel", "litenorm.soc")
-               for path in sorted(build.folder_of(folder).glob("*.py"))]
+               for path in sorted(build.folder_of(folder).rglob("*.py"))]
 
     def make(folder):
         stage("LiteX's own flow: elaborating, verilating, compiling")

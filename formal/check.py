@@ -62,7 +62,7 @@ def jobs_of(proof):
 @cache
 def _sources():
     """What every generated file depends on, as one text."""
-    files = sorted(f for folder in ("accel", "soc", "formal", "sim") for f in (ROOT / folder).glob("*.py"))
+    files = sorted(f for folder in ("accel", "soc", "formal", "sim") for f in (ROOT / folder).rglob("*.py"))
     versions = " ".join(f"{name} {metadata.version(name)}" for name in ("migen", "litex", "pyosys", "z3-solver"))
     return versions + "".join(f"{f.name}\n{f.read_text()}" for f in files)
 

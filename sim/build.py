@@ -108,7 +108,7 @@ def build_soc(config, cpu_variant, main_ram_size, stage, bios=False):
     """
     options = soc_options(config, cpu_variant, main_ram_size, bios)
     folders = [folder_of("litenorm.accel"), folder_of("litenorm.soc")]
-    sources = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    sources = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
     key = digest(options, sys.version, *(f"{name} {version(name)}" for name in VERSIONED),
                  *(path.read_bytes() for path in sources))
     target = build_dir("soc") / key

@@ -7,7 +7,7 @@ from litex.gen import *
 from migen import *
 
 from litenorm.accel import constants as c
-from litenorm.accel.serial.exponential import Exponential
+from litenorm.accel.serial.exponential import MULTIPLY_STEPS, Exponential
 from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE, MAX
 from litenorm.accel.serial.unit import SerialUnit
 
@@ -21,7 +21,7 @@ class SoftmaxBalanced(SerialUnit):
 
     The ports of every SerialUnit, and k, tfl, result, result_valid as in SoftmaxArea.
 
-    Cycles an element: MAX 1, SUM 9, OUT 10 + code, on average less than 10 + 255 / N.
+    Cycles an element: MAX 1, SUM 5, OUT 6 + code, on average at most 6 + 255 / N.
     """
 
     def __init__(self, config):
@@ -34,7 +34,7 @@ class SoftmaxBalanced(SerialUnit):
         # Registers without reset: the first element of a pass writes them, or every step does, before they are read.
         MUL, ADD, SUBTRACT = range(3)
         state = Signal(2)
-        index = Signal(3)
+        index = Signal(max=MULTIPLY_STEPS)
         v = Signal(bits, reset_less=True)
         divisor = Signal(bits, reset_less=True)     # -(S + 1)
 
@@ -58,7 +58,7 @@ class SoftmaxBalanced(SerialUnit):
             MUL: [
                 If(self.valid & ~finding_max,
                     index.eq(index + 1),
-                    If(index == 7, state.eq(ADD))
+                    If(index == MULTIPLY_STEPS - 1, state.eq(ADD))
                 )
             ],
             ADD: state.eq(Mux(out, SUBTRACT, MUL)),
@@ -103,4 +103,4 @@ class SoftmaxBalanced(SerialUnit):
     @staticmethod
     def cycles(config, n):
         """Cycles of a u8_255 row of n elements in each pass."""
-        return {"max": n, "sum": 9 * n, "out": 10 * n + LAST_CODE}
+        return {"max": n, "sum": (MULTIPLY_STEPS + 1) * n, "out": (MULTIPLY_STEPS + 2) * n + LAST_CODE}

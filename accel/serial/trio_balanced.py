@@ -7,10 +7,11 @@ from litex.gen import *
 from migen import *
 
 from litenorm.accel import constants as c
-from litenorm.accel.serial.exponential import Exponential
+from litenorm.accel.serial.exponential import MULTIPLY_STEPS, Exponential
 from litenorm.accel.serial.norm_balanced import V_BITS, NormBalanced
 from litenorm.accel.serial.softmax_area import CODE_BITS, LAST_CODE
 
+STEP_BITS = (MULTIPLY_STEPS - 1).bit_length()
 MAX, SUM, TURN, OUT = range(4)      # passes of a softmax row; TURN is presented with the first element only
 
 
@@ -58,7 +59,7 @@ class SharedSoftmax(LiteXModule):
             active.eq(~unit.norm & unit.valid),
             out.eq(unit.phase[1]),
             summing.eq(active & first & unit.phase[0]),
-            adding.eq(summing & count[3]),
+            adding.eq(summing & count[STEP_BITS]),
             subtracting.eq(active & second),
             self.passes_t_to_a.eq(active & (unit.phase == TURN)),
             begins.eq(summing & unit.start & (count == 0)),
@@ -69,8 +70,8 @@ class SharedSoftmax(LiteXModule):
             exponential.k.eq(unit.k),
             exponential.compare.eq(active & (unit.phase == MAX)),
             exponential.first.eq(unit.start),
-            exponential.multiply.eq(summing & ~count[3]),
-            exponential.step.eq(count[:3]),
+            exponential.multiply.eq(summing & ~count[STEP_BITS]),
+            exponential.step.eq(count[:STEP_BITS]),
             exponential.add.eq(adding),
             exponential.count.eq(fits),
 
@@ -100,7 +101,7 @@ class TrioBalanced(NormBalanced):
     k, tfl         i: as in SoftmaxArea
     result, result_valid  o: softmax: code - zero_point, u8
 
-    Cycles: softmax: MAX 1 an element, SUM 9, TURN 35, OUT 10 + code; the norms: as in NormBalanced.
+    Cycles: softmax: MAX 1 an element, SUM 5, TURN 35, OUT 6 + code; the norms: as in NormBalanced.
     """
 
     softmax_passes = (MAX, SUM, TURN, OUT)
@@ -113,4 +114,5 @@ class TrioBalanced(NormBalanced):
     def cycles(config, n):
         """Cycles of a row of n elements in each pass, at most: softmax to u8_255, then the norms."""
         norms = {f"norm {name}": cycles for name, cycles in NormBalanced.cycles(config, n).items()}
-        return {"max": n, "sum": 9 * n, "turn": V_BITS, "out": 10 * n + LAST_CODE, **norms}
+        return {"max": n, "sum": (MULTIPLY_STEPS + 1) * n, "turn": V_BITS, "out": (MULTIPLY_STEPS + 2) * n + LAST_CODE,
+                **norms}

@@ -21,7 +21,7 @@ def fingerprint(core_name):
     here = Path(__file__).resolve().parent
     accel = Path(model.__file__).resolve().parent
     h = hashlib.sha256(core_name.encode())
-    for path in (*sorted(accel.glob("*.py")), *sorted(here.glob("*.py")), here.parent / "verilated.cpp"):
+    for path in (*sorted(accel.rglob("*.py")), *sorted(here.glob("*.py")), here.parent / "verilated.cpp"):
         h.update(path.read_bytes())
     return h.hexdigest()[:16]
 
