@@ -29,7 +29,8 @@ def make_parser():
                         help="how many (default: 1e8)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of rows, stalls and power-up (default: 1)")
     parser.add_argument("--core", choices=CORES, default="all",
-                        help="all: the default core; s8: built for s8 alone; softmax-4096: rows of 4096 (default: all)")
+                        help="all: the default core; s8: built for s8 alone; short-rows: with its option short_rows; "
+                             "softmax-4096: rows of 4096 (default: all)")
     parser.add_argument("--jobs", type=int, metavar="J", help="processes (default: one per processor)")
     parser.add_argument("--resume", action="store_true", help="go on with what this seed has done")
     parser.add_argument("--chunk", type=int, metavar="K", help="run this chunk alone, to see a failure again")

@@ -41,6 +41,7 @@ class Core:
 CORES = {
     "all": Core(),
     "s8": Core((("inputs", ("s8",)),)),
+    "short-rows": Core((("short_rows", True),)),
     "softmax-4096": Core((("ops", ("softmax",)), ("max_length", 4096))),
 }
 
